@@ -170,28 +170,36 @@ def submit(
     tasks = [call.task(new_key(submitter), _TYPED) for call in calls]
     target, as_json = target_of(settings, creates=True), settings["output"] == "json"
     accepted: dict[int, str] = {}
-    existed: list[int] = []
+    existed: dict[int, bool | None] = {}
     try:
         _submit(target, calls, tasks, max_tasks, accepted, existed, printed=not as_json)
         with suppress(UnreachableError):  # a hint is no reason to fail
-            if existed and task_name is not None:
+            if existed.get(0) and task_name is not None:
                 _say_that_it_existed(target, task_name, secret=bool(settings["secret_env"]))
             if wait:
                 _warn_if_unschedulable(target, tasks)
     except BaseException:  # also if interrupted: these tasks are stored
         if as_json:
-            _show_accepted(tasks, accepted)
+            _show_accepted(tasks, accepted, existed)
         raise
     if wait:
         names = [accepted[index] for index in range(len(tasks))]
-        wait_and_show(target, names, timeout, show_output=show_output, json=as_json)
+        there = {accepted[index]: existed.get(index, False) for index in range(len(tasks))}
+        wait_and_show(target, names, timeout, show_output=show_output, json=as_json, existed=there)
     elif as_json:
-        _show_accepted(tasks, accepted)
+        _show_accepted(tasks, accepted, existed)
 
 
-def _show_accepted(tasks: Sequence[Task], accepted: Mapping[int, str]) -> None:
+def _show_accepted(
+    tasks: Sequence[Task], accepted: Mapping[int, str], existed: Mapping[int, bool | None]
+) -> None:
     known = sorted(dict(accepted).items())  # at one moment: the session's thread may still add to it
-    show_json([{"task": name, "command": tasks[index].title} for index, name in known])
+    show_json(
+        [
+            {"task": name, "command": tasks[index].title, "existed": existed.get(index, False)}
+            for index, name in known
+        ]
+    )
 
 
 def _say_that_it_existed(target: Target, name: str, *, secret: bool) -> None:
@@ -203,9 +211,9 @@ def _say_that_it_existed(target: Target, name: str, *, secret: bool) -> None:
     (views,) = look(target, lambda scope, then: read_tasks(scope, [name], then))
     for view in views:
         if view.ended:
-            when = datetime.fromtimestamp(view.created).astimezone().isoformat(" ", "seconds")
+            when = datetime.fromtimestamp(view.ended_at or view.created).astimezone()
             tell(
-                f"{name} was submitted at {when} and is already {view.state}: it does not run again. "
+                f"{name}: already {view.state} at {when.isoformat(' ', 'seconds')}: it does not run again. "
                 f"If it is to: mwapp rerun {name}",
             )
 
@@ -332,17 +340,21 @@ def _submit(
     tasks: Sequence[Task],
     max_tasks: int,
     names: dict[int, str],
-    existed: list[int],
+    existed: dict[int, bool | None],
     *,
     printed: bool,
 ) -> None:
-    """``names`` gets the name of each accepted task, by index, at once; ``existed`` those that were there."""
+    """``names`` gets the name of each accepted task, by index, at once; ``existed``, whether it was
+    submitted earlier (None: unknown)."""
     refusals: list[Refusal] = []
 
     def accepted(index: int, name: str) -> None:
         names[index] = name
         if printed:
             show(name)
+
+    def there(index: int, *, earlier: bool) -> None:
+        existed[index] = earlier or None
 
     def build(process: Process, finished: Callback) -> ClientPart:
         return Submit(
@@ -354,7 +366,7 @@ def _submit(
             accepted=accepted,
             refused=lambda _, refusal: refusals.append(refusal),
             finished=finished,
-            existed=existed.append,
+            existed=there,
         )
 
     try:

@@ -61,11 +61,17 @@ class Ends:
 
 
 def wait_and_show(
-    target: Target, names: Sequence[str], timeout: float | None, *, show_output: bool, json: bool
+    target: Target,
+    names: Sequence[str],
+    timeout: float | None,
+    *,
+    show_output: bool,
+    json: bool,
+    existed: Mapping[str, bool | None] | None = None,
 ) -> None:
     """Wait for these tasks, show how they ended, and raise the error for the exit status."""
-    ends = wait_until_ended(target, names, timeout, json=json)
-    show_ends(ends, json=json)
+    ends = wait_until_ended(target, names, timeout, json=json, existed=existed)
+    show_ends(ends, json=json, existed=existed)
     if show_output and not json:
         for end in ends.ended:
             show(f"--- {end.task}\n{end.outcome.output}{_result(end.outcome)}", end="")
@@ -91,6 +97,7 @@ def wait_until_ended(
     *,
     json: bool,
     already: Collection[str] | None = None,
+    existed: Mapping[str, bool | None] | None = None,
 ) -> Ends:
     """If interrupted, show what is known, as :func:`show_ends`: nobody else may know the names."""
     names = list(dict.fromkeys(names))
@@ -106,7 +113,7 @@ def wait_until_ended(
         with suppress(TimedOutError):  # the message counts those that have not ended
             converse(target, build, timeout)
     except BaseException:
-        show_ends(_ends(names, found, asked=False), json=json, already=already)
+        show_ends(_ends(names, found, asked=False), json=json, already=already, existed=existed)
         raise
     return _ends(names, found, asked=target.answers)
 
@@ -119,16 +126,28 @@ def _ends(names: Sequence[str], found: Mapping[str, End | None], *, asked: bool)
     return Ends([end for end in known if end is not None], missing, still_open, asked)
 
 
-def show_ends(ends: Ends, *, json: bool, already: Collection[str] | None = None) -> None:
-    """``already``: for `cancel`, tasks that had ended before."""
+def show_ends(
+    ends: Ends,
+    *,
+    json: bool,
+    already: Collection[str] | None = None,
+    existed: Mapping[str, bool | None] | None = None,
+) -> None:
+    """``already``: for `cancel`, tasks that had ended before. ``existed``: for `submit`, whether each was
+    there already."""
+
+    def there(name: str) -> dict[str, Any]:
+        return {} if existed is None else {"existed": existed[name]}
+
     if json:
         documents = [
             {"task": end.task, "state": end.state}
             | outcome_document(end.outcome)
             | ({} if already is None else {"already_ended": end.task in already})
+            | there(end.task)
             for end in ends.ended
         ]
-        show_json([*documents, *({"task": name, "state": None} for name in ends.open)])
+        show_json([*documents, *({"task": name, "state": None} | there(name) for name in ends.open)])
         return
     rows: list[tuple[object, ...]] = []
     for end in ends.ended:

@@ -14,7 +14,7 @@ from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from mwapp.core.again import NO_SUCH_TASK, AskEnded
 from mwapp.core.client import Cancel, ClientPart, Refusal, Submit
@@ -49,6 +49,13 @@ class End:
     task: str
     state: str  # done, failed, cancelled
     outcome: Outcome
+
+
+class Stored(NamedTuple):
+    """A task that was submitted."""
+
+    task: str
+    existed: bool | None  # it was submitted earlier; None: perhaps, or by this client, which lost the reply
 
 
 class Background:
@@ -101,20 +108,24 @@ class Background:
         names: Mapping[int, str],
         max_tasks: int,
         secrets: Mapping[int, bytes] | None = None,
-    ) -> list[Future[str]]:
-        """Store tasks; ``names`` that were chosen, and secret values, by index. The futures have the tasks'
-        names."""
+    ) -> list[Future[Stored]]:
+        """Store tasks; ``names`` that were chosen, and secret values, by index."""
+        there: dict[int, bool | None] = {}
 
-        def begin(futures: list[Future[str]]) -> None:
+        def existed(index: int, *, earlier: bool) -> None:
+            there[index] = earlier or None
+
+        def begin(futures: list[Future[Stored]]) -> None:
             part = Submit(
                 self._process,
                 tasks,
                 names=names,
                 secrets=secrets,
                 max_tasks=max_tasks,
-                accepted=lambda index, name: _succeed(futures[index], name),
+                accepted=lambda index, name: _succeed(futures[index], Stored(name, there.get(index, False))),
                 refused=lambda index, refusal: _fail(futures[index], _refused(refusal)),
                 finished=lambda: None,
+                existed=existed,
             )
             self._start(part, futures)
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Generic, TypeVar
 
-from mwapp.client.background import Background, End, no_such_task
+from mwapp.client.background import Background, End, Stored, no_such_task
 from mwapp.client.calls import (
     Call,
     brief,
@@ -48,7 +48,13 @@ _NUMBERS = range(10**20)
 
 
 class Handle(Generic[R]):
-    """A submitted task."""
+    """A submitted task.
+
+    ``existed``: whether it had been submitted under its name before ``submit`` was called, so that this made
+    none. None: unknown, because the reply was lost, or because the handle is of ``client.task``.
+    """
+
+    existed: bool | None = None
 
     def __init__(self, name: str, read: Read[R]) -> None:
         self.name = name
@@ -124,7 +130,7 @@ class Asking:
         servers = _with_tls(Servers.parse(connect, "connect"), tls_ca, tls_cert, tls_key)
         self._background = Background(servers, connect_timeout)
 
-    def _store(self, calls: Sequence[Call[Any]]) -> list[Future[str]]:
+    def _store(self, calls: Sequence[Call[Any]]) -> list[Future[Stored]]:
         calls = [call.named() for call in calls]
         tasks = [call.task(key=new_key(self._submitter)) for call in calls]
         names = {index: call.name for index, call in enumerate(calls) if call.name is not None}
@@ -220,13 +226,13 @@ def cancelling(futures: Iterable[Future[Any]]) -> Iterator[None]:
             future.cancel()
 
 
-def stored(calls: Sequence[Call[Any]], futures: Sequence[Future[str]], make: Callable[..., H]) -> list[H]:
+def stored(calls: Sequence[Call[Any]], futures: Sequence[Future[Stored]], make: Callable[..., H]) -> list[H]:
     """A handle for each. Raises the first problem; the handles of all others are its ``submitted``."""
     tasks: list[H] = []
     problems: list[MwappError] = []
     for call, future in zip(calls, futures, strict=True):
         try:
-            tasks.append(make(future.result(), call.read))
+            tasks.append(_handle(make, future.result(), call))
         except MwappError as problem:
             problems.append(problem)
     if not problems:
@@ -239,6 +245,12 @@ def stored(calls: Sequence[Call[Any]], futures: Sequence[Future[str]], make: Cal
     failure = type(first)(text)
     failure.submitted = tuple(tasks)
     raise failure
+
+
+def _handle(make: Callable[..., H], its: Stored, call: Call[Any]) -> H:
+    task = make(its.task, call.read)
+    task.existed = its.existed
+    return task
 
 
 def ends(tasks: Sequence[H], futures: Mapping[H, Future[End]], timeout: float | None) -> list[End]:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
-from typing import Any
+from typing import Any, Protocol
 
 from mwapp.core.layout import ensure_parents
 from mwapp.core.messages import Check, Create, Error, Exited, Failed, Node, Op, Stat
@@ -87,6 +87,12 @@ class Refusal:
     full: bool = False  # too many tasks exist: later there may be room
 
 
+class Existed(Protocol):
+    """Hears that a task was there already."""
+
+    def __call__(self, index: int, *, earlier: bool) -> None: ...
+
+
 class Submit(ClientPart):
     """Create one task for each of ``tasks``.
 
@@ -102,8 +108,9 @@ class Submit(ClientPart):
     a znode in the same transaction only if its name is known before: so these tasks must have names.
 
     ``accepted(index, name)`` is called for each acknowledged task, ``refused(index, refusal)`` for each
-    refused one, ``finished()`` after the last. ``existed(index)`` is called before ``accepted`` if the task
-    was there already: submitted earlier, or by this client before a reply was lost.
+    refused one, ``finished()`` after the last. ``existed(index, earlier=...)`` is called before ``accepted``
+    if a task with a name was there already: submitted ``earlier``, or perhaps by this client, which has lost
+    the reply to that.
     """
 
     def __init__(
@@ -117,7 +124,7 @@ class Submit(ClientPart):
         accepted: Callable[[int, str], None],
         refused: Callable[[int, Refusal], None],
         finished: Callable[[], None],
-        existed: Callable[[int], None] = lambda _: None,
+        existed: Existed = lambda index, *, earlier: None,  # noqa: ARG005 - nobody wants to know
     ) -> None:
         self._names = dict(names or {})
         keys = [task.key for index, task in enumerate(tasks) if index not in self._names]
@@ -145,6 +152,8 @@ class Submit(ClientPart):
         self._looking = False  # whether there is room
         self._accepted, self._refused, self._finished = accepted, refused, finished
         self._existed = existed
+        self._creating: set[int] = set()  # sent under a name, without a reply so far
+        self._perhaps_ours: set[int] = set()  # the reply to that was lost
 
     def add(self, task: Task, name: str | None = None, secret: bytes | None = None) -> int:
         """Submit one more (between two events); returns its index."""
@@ -192,6 +201,8 @@ class Submit(ClientPart):
     def _begin(self) -> None:
         self._looking, self._room = False, 0
         named = self._sent & self._names.keys()  # just again
+        self._perhaps_ours |= self._creating
+        self._creating.clear()
         self._sent -= named
         self._left.extendleft(sorted(named, reverse=True))
         if not self._sent:
@@ -263,6 +274,7 @@ class Submit(ClientPart):
             batch = self._next_batch()
             self._room -= len(batch)
             self._sent.update(batch)
+            self._creating.update(batch.keys() & self._names.keys())
             self._sent_in = self._process.session
             self._scope.transact(self._with_secrets(batch), partial(self._created, list(batch)))
         if not self._left and not self._sent:
@@ -338,6 +350,7 @@ class Submit(ClientPart):
 
     def _created(self, batch: list[int], result: tuple[Any, ...] | Failed) -> None:
         name = self._names.get(batch[0])
+        self._creating.difference_update(batch)
         if not isinstance(result, Failed):
             for index, path in zip(batch, result, strict=False):  # a secret's comes after its task's
                 created = path.rpartition("/")[2]
@@ -374,7 +387,7 @@ class Submit(ClientPart):
     def _compare(self, index: int, name: str, full: Refusal | None, node: Node | Failed) -> None:
         """If a task of that name exists: is it the same one, submitted earlier, or another?"""
         if isinstance(node, Node) and _is(self._tasks[index], node):
-            self._existed(index)
+            self._existed(index, earlier=index not in self._perhaps_ours)
             self._acknowledge(index, name)
         elif isinstance(node, Node):
             self._refuse(index, Refusal(f"{ANOTHER} {name}"))

@@ -54,6 +54,7 @@ class TaskView:
     attempt: int | None = None
     outcome: Outcome | None = None
     cancelling: bool = False  # there is a cancel request
+    ended_at: float | None = None  # when it ended, seconds since the Unix epoch
 
     @property
     def command(self) -> str | None:
@@ -346,6 +347,7 @@ def _task(
         status = GONE  # that is how an earlier task of its name had ended
     state = _state(status, holder not in (None, NOBODY))
     worker, attempt, outcome = None, None, None
+    ended_at = status.stat.ctime if isinstance(status, Node) else None
     if state not in (QUEUED, ASSIGNED):
         cancelling = False
         if isinstance(result, Node):
@@ -354,7 +356,7 @@ def _task(
     elif holder is not None:
         worker = holder or None
         attempt = Assignment.decode(held.data).attempt if isinstance(held, Node) else None
-    return TaskView(name, state, asked, task.stat.ctime, worker, attempt, outcome, cancelling)
+    return TaskView(name, state, asked, task.stat.ctime, worker, attempt, outcome, cancelling, ended_at)
 
 
 def _is_not_registered(worker: Node, queue: Read) -> bool:

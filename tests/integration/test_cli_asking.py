@@ -244,8 +244,12 @@ def test_a_name_is_one_task(site: Site) -> None:
         check=True,
     ).stderr
     assert re.fullmatch(
-        r"mwapp: backup was submitted at \d{4}-.* and is already done: it does not run again. If .*\n", told
+        r"mwapp: backup: already done at \d{4}-.*: it does not run again. If .*: mwapp rerun backup\n", told
     )
+    (told,) = site.json(*asked)
+    assert told == {"task": "backup", "command": "echo $A $B", "existed": True}
+    assert site.json(*asked, "--wait")[0]["existed"]
+    assert [task["existed"] for task in site.json("submit", "true", "true")] == [False, False]
     site.mwapp("submit", "--name", "backup", "echo something else", status=7)
     (whole,) = site.json("tasks", "backup")
     assert whole["command"] == "echo $A $B"

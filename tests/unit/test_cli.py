@@ -10,6 +10,7 @@ import subprocess
 import sys
 import termios
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -521,7 +522,8 @@ def test_names_are_told_when_a_signal_ends_a_command(
         assert signal.getsignal(number) == signal.SIG_DFL
     finally:
         signal.signal(number, before)
-    assert json.loads(capsys.readouterr().out) == [{"task": "task-0000000007", "command": "true"}]
+    (told,) = json.loads(capsys.readouterr().out)
+    assert told == {"task": "task-0000000007", "command": "true", "existed": False}
 
 
 @pytest.mark.processes
@@ -571,7 +573,7 @@ def test_a_message_is_not_written_where_results_go() -> None:
 def stores(_target: Any, _calls: Any, _tasks: Any, _most: int, names: Any, existed: Any, **_: Any) -> None:
     """In place of a submission: the task was there already."""
     names[0] = "a-name"
-    existed.append(0)
+    existed[0] = True
 
 
 def unreachable(*_: Any, **__: Any) -> None:
@@ -592,7 +594,29 @@ def test_a_hint_that_cannot_be_had_loses_no_names(
     monkeypatch.setattr("mwapp.cli.wait.converse", unreachable)
     status = run(["submit", "--output", "json", *arguments, "true"])
     assert status == (3 if "--wait" in arguments else 0)
-    assert [task["task"] for task in json.loads(capsys.readouterr().out)] == ["a-name"]
+    assert [(task["task"], task["existed"]) for task in json.loads(capsys.readouterr().out)] == [
+        ("a-name", True)
+    ]
+
+
+@pytest.mark.parametrize("there", [True, False, None])
+def test_who_submits_a_task_that_has_ended_is_told_when_it_did(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *, there: bool | None
+) -> None:
+    """Unless it may be the one of this command, which lost the reply."""
+
+    def stored(_t: Any, _c: Any, _tasks: Any, _most: int, names: Any, existed: Any, **_: Any) -> None:
+        names[0], existed[0] = "a-name", there
+
+    ended = datetime(2026, 11, 22, 12).timestamp()
+    view = TaskView("a-name", "done", Task("true"), ended - 3600, outcome=Outcome(), ended_at=ended)
+    monkeypatch.setattr("mwapp.cli.submit._submit", stored)
+    monkeypatch.setattr("mwapp.cli.submit.look", lambda *_: ([view],))
+    assert run(["submit", "--name", "a-name", "--output", "json", "true"]) == 0
+    out, told = capsys.readouterr()
+    assert json.loads(out) == [{"task": "a-name", "command": "true", "existed": there}]
+    assert told.startswith("mwapp: a-name: already done at 2026-11-22 12:00:00") == (there is True)
+    assert ("If it is to: mwapp rerun a-name" in told) == (there is True)
 
 
 @pytest.mark.parametrize("output", ["table", "json"])

@@ -163,6 +163,26 @@ def test_who_closes_does_not_wait_for_the_reason(monkeypatch: pytest.MonkeyPatch
         over.set()
 
 
+def test_a_task_says_whether_it_was_there_already(monkeypatch: pytest.MonkeyPatch) -> None:
+    def submit(_process: object, tasks: list[Any], *, accepted: Any, existed: Any, **_: object) -> Mock:
+        existed(1, earlier=True)
+        existed(2, earlier=False)
+        for index in range(len(tasks)):
+            accepted(index, f"x{index}")
+        return Mock()
+
+    async def main() -> list[AsyncTask[str]]:
+        async with AsyncClient(NOBODY) as client:
+            return await client.submit_many(["true"] * 3)
+
+    monkeypatch.setattr("mwapp.client.background.Submit", submit)
+    with Client(NOBODY) as client:
+        tasks = client.submit_many(["true"] * 3)
+        assert client.task("x1").existed is None
+    for found in (tasks, asyncio.run(main())):
+        assert [(task.name, task.existed) for task in found] == [("x0", False), ("x1", True), ("x2", None)]
+
+
 def test_an_answer_arrives() -> None:
     """The server knows no znode."""
     server = Server()

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from mwapp.core.client import Refusal, Submit
-from mwapp.core.messages import Check, Closed, Create, Request, Tick, Transaction
+from mwapp.core.messages import Check, Closed, Create, Get, Request, Tick, Transaction
 from mwapp.core.session import Process
 from mwapp.core.task import Task
 from tests.unit.core_stage import Actor, Stage, creates
@@ -30,6 +30,7 @@ class Submitter:
         self.tasks, self.names, self.max_tasks = tasks, names, max_tasks
         self.accepted: dict[int, str] = {}
         self.refused: dict[int, str] = {}
+        self.existed: dict[int, bool] = {}
         self.finished: list[int] = []  # how many were settled each time it was told so
         self.client: Actor = stage.client(self._build)
 
@@ -43,11 +44,16 @@ class Submitter:
             accepted=self._accept,
             refused=self._refuse,
             finished=lambda: self.finished.append(len(self.accepted) + len(self.refused)),
+            existed=self._exists,
         )
 
     def _accept(self, index: int, name: str) -> None:
         assert index not in self.accepted.keys() | self.refused.keys(), "told twice"
         self.accepted[index] = name
+
+    def _exists(self, index: int, *, earlier: bool) -> None:
+        assert index not in self.accepted, "told too late"
+        self.existed[index] = earlier
 
     def _refuse(self, index: int, refusal: Refusal) -> None:
         assert index not in self.accepted.keys() | self.refused.keys(), "told twice"
@@ -85,6 +91,37 @@ def test_a_name_whose_reply_was_lost_is_submitted_again_and_is_one_task() -> Non
         assert submitter.accepted == {0: "mine"}
         assert stage.children("/tasks") == ["mine", TASK]
         assert submitter.part.unacknowledged == 0
+
+
+def test_who_submits_again_is_told_that_the_task_was_there() -> None:
+    stage = Stage()
+    for existed in ({}, {0: True}):
+        submitter = Submitter(stage)
+        submitter.add(Task("date"), name="mine")
+        assert (submitter.accepted, submitter.existed) == ({0: "mine"}, existed)
+    full = Submitter(stage, max_tasks=1)
+    full.add(Task("date"), name="mine")
+    assert full.existed == {0: True}
+
+
+def test_who_has_lost_the_reply_is_not_told_that_it_was_submitted_earlier() -> None:
+    """It may be this client's own."""
+    stage = Stage()
+    submitter = Submitter(stage)
+    submitter.client.loses = creates("/tasks/mine")
+    submitter.add(Task("date"), name="mine")
+    submitter.client.resume()
+    assert (submitter.accepted, submitter.existed) == ({0: "mine"}, {0: False})
+
+
+def test_a_look_that_is_cut_off_does_not_make_it_less_certain() -> None:
+    stage = Stage()
+    Submitter(stage).add(Task("date"), name="mine")
+    submitter = Submitter(stage)
+    submitter.client.loses = lambda request: request.operation == Get("/tasks/mine")
+    submitter.add(Task("date"), name="mine")
+    submitter.client.resume()
+    assert (submitter.accepted, submitter.existed) == ({0: "mine"}, {0: True})
 
 
 def test_a_search_reads_only_what_is_newer_than_the_last_acknowledged() -> None:

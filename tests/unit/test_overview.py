@@ -226,6 +226,9 @@ def test_a_task_shows_what_it_is_and_what_it_asks_for(stage: Stage) -> None:
     one, two, _, four, _, six = views
     assert (one.command, one.ended, one.outcome and one.outcome.code) == ("one", True, 0)
     assert (four.command, four.labels, four.ended) == ("four", ("gpu",), False)
+    assert one.ended_at is not None
+    assert one.ended_at > one.created
+    assert four.ended_at is None
     assert [view.cancelling for view in (one, two, four)] == [False, True, False]
     assert six.command is None
 

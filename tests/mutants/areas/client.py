@@ -19,6 +19,12 @@ handlers = partial(Mutant, "mwapp/handlers.py")
 typed_names = partial(Mutant, "mwapp/cli/names.py")
 
 MUTANTS = [
+    background(
+        "there[index] = earlier or None",
+        "there[index] = earlier",
+        "a program that lost a reply is told that its task is new",
+    ),
+    handles("    task.existed = its.existed\n", "", "a program is not told that its task was there already"),
     typed_names(
         "replace(servers, creates_chroot=False)",
         "replace(servers, creates_chroot=True)",

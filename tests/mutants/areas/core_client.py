@@ -12,6 +12,17 @@ wait = partial(Mutant, "mwapp/core/wait.py")
 pairs = partial(Mutant, "mwapp/core/pairs.py")
 
 MUTANTS = [
+    # ---------------------------------------------------------------- who was first with a name
+    client(
+        "earlier=index not in self._perhaps_ours)",
+        "earlier=True)",
+        "who lost the reply to a submission is told that another was first",
+    ),
+    client(
+        "        self._creating.difference_update(batch)\n",
+        "",
+        "who loses another reply is not told that the task was submitted earlier",
+    ),
     # ---------------------------------------------------------------- after a lost reply
     client(
         "        self._resolved = self._waits = False\n        super().connected()",

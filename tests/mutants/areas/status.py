@@ -19,6 +19,11 @@ ending = partial(Mutant, "mwapp/status/ending.py")
 health = partial(Mutant, "mwapp/status/health.py")
 
 MUTANTS = [
+    overview(
+        "status.stat.ctime if isinstance(status, Node) else None",
+        "task.stat.ctime if isinstance(status, Node) else None",
+        "who submits a task again is told when it was submitted, not when it ended",
+    ),
     health(
         'any(worker.state == "ready" for worker in',
         "any(worker.state != 'gone' for worker in",
