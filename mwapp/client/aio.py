@@ -22,6 +22,7 @@ from mwapp.client.handles import (
     ends,
     handles_of,
     late_error,
+    limit_of,
     named,
     seconds,
     stored,
@@ -85,13 +86,13 @@ class AsyncTable(TableHandle):
         """See :meth:`mwapp.Table.wait`."""
         await _carry_out(self._tables.wait(self.name, timeout))
 
-    async def show(self) -> list[ShardState]:
+    async def show(self, timeout: float | None = None) -> list[ShardState]:
         """See :meth:`mwapp.Table.show`."""
-        return await _carry_out(self._tables.show(self.name))
+        return await _carry_out(self._tables.show(self.name, timeout))
 
-    async def shard(self, shard: int) -> ShardState:
+    async def shard(self, shard: int, timeout: float | None = None) -> ShardState:
         """See :meth:`mwapp.Table.shard`."""
-        return await _carry_out(self._tables.shard(self.name, shard))
+        return await _carry_out(self._tables.shard(self.name, shard, timeout))
 
     async def resize(self, shards: int, *, timeout: float | None = None) -> None:
         """See :meth:`mwapp.Table.resize`."""
@@ -122,33 +123,41 @@ class AsyncClient(Asking):
         await asyncio.to_thread(self._background.close)
 
     @overload
-    async def submit(self, command: str, /, **options: Unpack[Options]) -> AsyncTask[str]: ...
+    async def submit(
+        self, command: str, /, *, timeout: float | None = None, **options: Unpack[Options]
+    ) -> AsyncTask[str]: ...
 
     @overload
-    async def submit(self, call: Call[R], /) -> AsyncTask[R]: ...
+    async def submit(self, call: Call[R], /, *, timeout: float | None = None) -> AsyncTask[R]: ...
 
     @overload
     async def submit(self, handler: Handler[P, R], /, *args: P.args, **kwargs: P.kwargs) -> AsyncTask[R]: ...
 
     async def submit(self, what: Any, /, *args: Any, **kwargs: Any) -> AsyncTask[Any]:
         """See :meth:`mwapp.Client.submit`. If it is cancelled, the task may have been stored or not."""
-        return (await self._submit([call_of(what, args, kwargs)]))[0]
+        limit = limit_of(what, kwargs)
+        return (await self._submit([call_of(what, args, kwargs)], limit))[0]
 
     @overload
-    async def submit_many(self, calls: Iterable[str | Call[str]]) -> list[AsyncTask[str]]: ...
+    async def submit_many(
+        self, calls: Iterable[str | Call[str]], timeout: float | None = None
+    ) -> list[AsyncTask[str]]: ...
 
     @overload
-    async def submit_many(self, calls: Iterable[Call[R]]) -> list[AsyncTask[R]]: ...
+    async def submit_many(
+        self, calls: Iterable[Call[R]], timeout: float | None = None
+    ) -> list[AsyncTask[R]]: ...
 
-    async def submit_many(self, calls: Iterable[Any]) -> list[AsyncTask[Any]]:
+    async def submit_many(self, calls: Iterable[Any], timeout: float | None = None) -> list[AsyncTask[Any]]:
         """See :meth:`mwapp.Client.submit_many`."""
-        return await self._submit(calls_of(calls))
+        return await self._submit(calls_of(calls), timeout)
 
-    async def _submit(self, calls: list[Call[Any]]) -> list[AsyncTask[Any]]:
+    async def _submit(self, calls: list[Call[Any]], timeout: float | None) -> list[AsyncTask[Any]]:
+        limit = seconds(timeout)
         futures = self._store(calls)
         with cancelling(futures):
-            await _all(futures)
-            return stored(calls, futures, self._task)
+            await _all(futures, limit)
+            return stored(calls, futures, self._task, timeout)
 
     def _task(self, name: str, read: Read[R]) -> AsyncTask[R]:
         return AsyncTask(self, name, read)
@@ -225,9 +234,9 @@ class AsyncClient(Asking):
         """See :meth:`mwapp.Client.table`."""
         return AsyncTable(self._background, name)
 
-    async def tables(self) -> list[TableState]:
+    async def tables(self, timeout: float | None = None) -> list[TableState]:
         """See :meth:`mwapp.Client.tables`."""
-        return await _carry_out(Tables(self._background).tables())
+        return await _carry_out(Tables(self._background).tables(timeout))
 
     async def drain(self, worker: str, *, wait: bool = True, timeout: float | None = None) -> None:
         """See :meth:`mwapp.Client.drain`."""

@@ -187,6 +187,13 @@ def calls_of(calls: Iterable[str | Call[Any]]) -> list[Call[Any]]:
     return [call_of(call, (), {}) for call in calls]
 
 
+def limit_of(what: object, named: dict[str, Any]) -> float | None:
+    """The ``timeout`` that ``submit`` is given, which is taken out of its arguments. One beside a function is
+    the function's."""
+    timeout: float | None = None if isinstance(what, Handler) else named.pop("timeout", None)
+    return timeout
+
+
 def handles_of(tasks: Iterable[H], kind: type[Handle[Any]]) -> list[H]:
     """What waits, cancels and looks are given. Raises BadInputError."""
     if isinstance(tasks, (str, bytes, Handle)) or not isinstance(tasks, Iterable):
@@ -226,25 +233,39 @@ def cancelling(futures: Iterable[Future[Any]]) -> Iterator[None]:
             future.cancel()
 
 
-def stored(calls: Sequence[Call[Any]], futures: Sequence[Future[Stored]], make: Callable[..., H]) -> list[H]:
+def stored(
+    calls: Sequence[Call[Any]],
+    futures: Sequence[Future[Stored]],
+    make: Callable[..., H],
+    timeout: float | None,
+) -> list[H]:
     """A handle for each. Raises the first problem; the handles of all others are its ``submitted``."""
     tasks: list[H] = []
     problems: list[MwappError] = []
+    late = {future for future in futures if not future.done()}
     for call, future in zip(calls, futures, strict=True):
+        if future in late:
+            continue
         try:
             tasks.append(_handle(make, future.result(), call))
         except MwappError as problem:
             problems.append(problem)
-    if not problems:
+    if len(tasks) == len(calls):
         return tasks
-    first, text = problems[0], str(problems[0])
+    first = _unacknowledged(timeout) if late else problems[0]
+    text = str(first)
     if len(calls) > 1:
-        text = f"{len(problems)} of {len(calls)} tasks: {text}"
-    if isinstance(first, UnreachableError | ClosedError):
+        text = f"{len(calls) - len(tasks)} of {len(calls)} tasks: {text}"
+    if isinstance(first, UnreachableError | ClosedError | TimedOutError):
         text += ". Whether a task was stored is unknown; only with a name can it be submitted again safely"
     failure = type(first)(text)
     failure.submitted = tuple(tasks)
     raise failure
+
+
+def _unacknowledged(timeout: float | None) -> TimedOutError:
+    why = "the ensemble is slow, or refuses it (mwapp acl)"
+    return TimedOutError(f"timeout: not acknowledged within {timeout:g} s: {why}")
 
 
 def _handle(make: Callable[..., H], its: Stored, call: Call[Any]) -> H:

@@ -200,20 +200,20 @@ class Tables:
         view: ShardsView = yield Step(self._background.look(read), end, late)
         return view
 
-    def tables(self) -> Talk[list[TableState]]:
-        """What each is, and lacks."""
-        view = yield from self.see()
+    def tables(self, timeout: float | None = None) -> Talk[list[TableState]]:
+        """What each is, and lacks. Raises TimedOutError."""
+        view = yield from self.see(end=_end(timeout))
         return [table_state(view, table) for table in view.tables.values()]
 
-    def show(self, name: str) -> Talk[list[ShardState]]:
-        """All shards of a table. Raises NotFoundError."""
-        view = yield from self.see(name)
+    def show(self, name: str, timeout: float | None = None) -> Talk[list[ShardState]]:
+        """All shards of a table. Raises NotFoundError, TimedOutError."""
+        view = yield from self.see(name, _end(timeout))
         return shard_states(view, _table(view, name))
 
-    def shard(self, name: str, shard: int) -> Talk[ShardState]:
-        """One of them. Raises NotFoundError."""
+    def shard(self, name: str, shard: int, timeout: float | None = None) -> Talk[ShardState]:
+        """One of them. Raises NotFoundError, TimedOutError."""
         whole_number(self._shown("shard"), shard, 0, MAX_SHARDS)
-        states = yield from self.show(name)
+        states = yield from self.show(name, timeout)
         found = next((state for state in states if state.shard == shard), None)
         if found is None:
             raise self._no_such_shard(name, shard)

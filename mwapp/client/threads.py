@@ -20,6 +20,7 @@ from mwapp.client.handles import (
     ends,
     handles_of,
     late_error,
+    limit_of,
     named,
     seconds,
     stored,
@@ -105,13 +106,13 @@ class Table(TableHandle):
         NotFoundError."""
         carry_out(self._tables.wait(self.name, timeout))
 
-    def show(self) -> list[ShardState]:
+    def show(self, timeout: float | None = None) -> list[ShardState]:
         """All of its shards, by their numbers. Raises NotFoundError."""
-        return carry_out(self._tables.show(self.name))
+        return carry_out(self._tables.show(self.name, timeout))
 
-    def shard(self, shard: int) -> ShardState:
+    def shard(self, shard: int, timeout: float | None = None) -> ShardState:
         """One of its shards: who has it, and where clients reach the owner. Raises NotFoundError."""
-        return carry_out(self._tables.shard(self.name, shard))
+        return carry_out(self._tables.shard(self.name, shard, timeout))
 
     def resize(self, shards: int, *, timeout: float | None = None) -> None:
         """Have it have so many shards, more than now. When this returns that is stored; :meth:`wait` waits
@@ -162,10 +163,12 @@ class Client(Asking):
         self._background.close()
 
     @overload
-    def submit(self, command: str, /, **options: Unpack[Options]) -> Task[str]: ...
+    def submit(
+        self, command: str, /, *, timeout: float | None = None, **options: Unpack[Options]
+    ) -> Task[str]: ...
 
     @overload
-    def submit(self, call: Call[R], /) -> Task[R]: ...
+    def submit(self, call: Call[R], /, *, timeout: float | None = None) -> Task[R]: ...
 
     @overload
     def submit(self, handler: Handler[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Task[R]: ...
@@ -173,34 +176,40 @@ class Client(Asking):
     def submit(self, what: Any, /, *args: Any, **kwargs: Any) -> Task[Any]:
         """Store a task: a shell command with options, a function with @handler and its arguments, or a Call.
 
-        When it returns, the task is stored, and will not be lost.
+        When it returns, the task is stored, and will not be lost. ``timeout``: how long it may take, seconds;
+        for a function write ``submit(add.call(1), timeout=5)``.
 
         Raises:
             BadInputError: it could never run; the message begins with the argument that is wrong.
             FullError: there are too many tasks.
             RefusedError: another task has the name, or the ensemble refuses it.
             UnreachableError: the ensemble does not answer, so whether it is stored is unknown.
+            TimedOutError: it has not acknowledged it within ``timeout`` seconds; that is unknown, too.
         """
-        return self._submit([call_of(what, args, kwargs)])[0]
+        limit = limit_of(what, kwargs)
+        return self._submit([call_of(what, args, kwargs)], limit)[0]
 
     @overload
-    def submit_many(self, calls: Iterable[str | Call[str]]) -> list[Task[str]]: ...
+    def submit_many(
+        self, calls: Iterable[str | Call[str]], timeout: float | None = None
+    ) -> list[Task[str]]: ...
 
     @overload
-    def submit_many(self, calls: Iterable[Call[R]]) -> list[Task[R]]: ...
+    def submit_many(self, calls: Iterable[Call[R]], timeout: float | None = None) -> list[Task[R]]: ...
 
-    def submit_many(self, calls: Iterable[Any]) -> list[Task[Any]]:
+    def submit_many(self, calls: Iterable[Any], timeout: float | None = None) -> list[Task[Any]]:
         """Store many tasks at once, each a shell command or a Call.
 
         Raises what :meth:`submit` raises; if some tasks were stored, they are in the error's ``submitted``.
         """
-        return self._submit(calls_of(calls))
+        return self._submit(calls_of(calls), timeout)
 
-    def _submit(self, calls: list[Call[Any]]) -> list[Task[Any]]:
+    def _submit(self, calls: list[Call[Any]], timeout: float | None) -> list[Task[Any]]:
+        limit = seconds(timeout)
         futures = self._store(calls)
         with cancelling(futures):
-            concurrent.futures.wait(futures)
-            return stored(calls, futures, self._task)
+            concurrent.futures.wait(futures, limit)
+            return stored(calls, futures, self._task, timeout)
 
     def _task(self, name: str, read: Read[R]) -> Task[R]:
         return Task(self, name, read)
@@ -285,9 +294,9 @@ class Client(Asking):
         BadInputError."""
         return Table(self._background, name)
 
-    def tables(self) -> list[TableState]:
-        """All tables of shards, with what each lacks."""
-        return carry_out(Tables(self._background).tables())
+    def tables(self, timeout: float | None = None) -> list[TableState]:
+        """All tables of shards, with what each lacks. Raises TimedOutError."""
+        return carry_out(Tables(self._background).tables(timeout))
 
     def drain(self, worker: str, *, wait: bool = True, timeout: float | None = None) -> None:
         """Have others take all shards of a worker, and give it none until :meth:`undrain`.

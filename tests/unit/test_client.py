@@ -15,7 +15,7 @@ from unittest.mock import Mock
 
 import pytest
 
-from mwapp import AsyncClient, AsyncTask, Call, Client, Task
+from mwapp import AsyncClient, AsyncTask, Call, Client, Task, handler
 from mwapp.client.aio import _each
 from mwapp.client.handles import check_answered_all
 from mwapp.core.client import Submit
@@ -46,6 +46,10 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
 def client(server: Server) -> Iterator[Client]:
     with Client(server.connect, connect_timeout=LONGEST_WAIT) as client:
         yield client
+
+
+@handler
+def patient(timeout: float) -> None: ...
 
 
 def thread(call: Any, *arguments: Any) -> "Future[Any]":
@@ -220,6 +224,63 @@ def test_who_asks_has_a_time_limit_too(client: Client, call: str) -> None:
     with pytest.raises(TimedOutError, match=r"^timeout: .* within 0\.3 s"):
         getattr(client.task("x"), call)(timeout=0.3)
     wait_for("nothing is worked on", lambda: not parts(client))
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda client: partial(client.submit, "true"),
+        lambda client: partial(client.submit, Call("true", name="x")),
+        lambda client: partial(client.submit_many, ["true", "false"]),
+        lambda client: client.tables,
+        lambda client: client.table("t").show,
+        lambda client: partial(client.table("t").shard, 1),
+    ],
+    ids=["submit", "submit a call", "submit_many", "tables", "show", "shard"],
+)
+def test_so_has_who_submits_or_looks_at_tables(client: Client, server: Server, call: Any) -> None:
+    with pytest.raises(TimedOutError):
+        call(client)(timeout=0.3)
+    with pytest.raises(BadInputError, match=r"^timeout: -1 is not"):
+        call(client)(timeout=-1)
+    wait_for("nothing is worked on", lambda: not parts(client))
+
+    async def main() -> None:
+        async with AsyncClient(server.connect, connect_timeout=LONGEST_WAIT) as waits:
+            with pytest.raises(TimedOutError):
+                await call(waits)(timeout=0.05)
+
+    asyncio.run(main())
+
+
+def test_who_has_not_heard_in_time_is_told_that_it_is_unknown_what_is_stored(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(TimedOutError, match=rf"^timeout: not acknowledged within 0\.1 s: .*\. {UNKNOWN}$"):
+        client.submit("true", timeout=0.1)
+
+    def submit(*_: object, accepted: Any, **__: object) -> Mock:
+        accepted(1, "x1")
+        return Mock()
+
+    monkeypatch.setattr("mwapp.client.background.Submit", submit)
+    with pytest.raises(TimedOutError, match="2 of 3 tasks: timeout: not ack") as told:
+        client.submit_many(["true"] * 3, timeout=0.1)
+    assert [task.name for task in told.value.submitted] == ["x1"]
+
+
+def test_a_handler_may_have_an_argument_timeout(client: Client) -> None:
+    """It is the function's own: the call's time limit goes beside a Call."""
+    seen: list[Any] = []
+
+    def submit(calls: list[Call[Any]], limit: float | None) -> list[None]:
+        seen.append((calls[0].argument, limit))
+        return [None]
+
+    vars(client)["_submit"] = submit
+    client.submit(patient, timeout=7)
+    client.submit(patient.call(timeout=7), timeout=1)
+    assert seen == [({"timeout": 7}, None), ({"timeout": 7}, 1)]
 
 
 def test_many_threads_wait_at_once(client: Client) -> None:

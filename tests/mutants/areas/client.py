@@ -14,11 +14,32 @@ KILLERS = (
 background = partial(Mutant, "mwapp/client/background.py")
 calls = partial(Mutant, "mwapp/client/calls.py")
 handles = partial(Mutant, "mwapp/client/handles.py")
+tables = partial(Mutant, "mwapp/client/tables.py")
 aio = partial(Mutant, "mwapp/client/aio.py")
 handlers = partial(Mutant, "mwapp/handlers.py")
 typed_names = partial(Mutant, "mwapp/cli/names.py")
 
 MUTANTS = [
+    tables(
+        "self.see(name, _end(timeout))",
+        "self.see(name)",
+        "who looks at a table with a time limit waits for ever",
+    ),
+    handles(
+        "None if isinstance(what, Handler) else named.pop",
+        "named.pop",
+        "no function can have an argument called timeout",
+    ),
+    handles(
+        "        if future in late:\n            continue\n",
+        "",
+        "who submits with a time limit waits for ever",
+    ),
+    aio(
+        "            await _all(futures, limit)\n            return stored(",
+        "            await _all(futures)\n            return stored(",
+        "who submits with a time limit waits for ever",
+    ),
     background(
         "there[index] = earlier or None",
         "there[index] = earlier",
@@ -144,7 +165,7 @@ MUTANTS = [
         at="cancelling",
     ),
     handles(
-        "    if isinstance(first, UnreachableError | ClosedError):",
+        "    if isinstance(first, UnreachableError | ClosedError | TimedOutError):",
         "    if False:",
         "a program submits again what was stored",
     ),
