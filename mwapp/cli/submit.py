@@ -100,7 +100,8 @@ _TYPED = {
     "--expires",
     type=Number(min=0, min_open=True, max=MAX_DELAY),
     metavar="SECONDS",
-    help="Fail the task if no worker has taken it this long after its submission.",
+    help="Fail the task if no worker has taken it this long after its submission, which must be later than "
+    "--delay and --at.",
 )
 @option(
     "--env",

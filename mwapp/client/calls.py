@@ -4,6 +4,7 @@ import json
 import os
 import pwd
 import re
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -210,6 +211,7 @@ class Call(Generic[R]):
                 check(shown(option), command="true", **{field: how.get(field) for field in these})
             setting = shown("command" if self.handler is None else "argument")
             raise BadInputError(f"{setting}: {problem}") from None
+        _check_expiry(task, shown)
         return task
 
     def _how(self) -> dict[str, Any]:
@@ -247,6 +249,18 @@ def _moment(at: datetime | float | None) -> float | None:
         return at.timestamp()  # without a time zone it is local time
     except (ValueError, OverflowError) as problem:
         raise BadTaskError(f"{at} is out of range ({problem})") from None
+
+
+def _check_expiry(task: Task, shown: Callable[[str], str]) -> None:
+    """With a delay the task itself tells it. Raises BadInputError if it could only fail."""
+    if task.expires is None or task.not_before is None:
+        return
+    left = task.not_before - time.time()
+    if task.expires <= left:
+        raise BadInputError(
+            f"{shown('expires')}: the task fails after {task.expires:g} s, but {shown('at')!r} keeps it from "
+            f"beginning for {left:.0f} s by this machine's clock"
+        )
 
 
 def _check_json(argument: Any) -> None:

@@ -293,6 +293,7 @@ def test_config_file_of_the_wrong_type(mwapp: Run, tmp_path: Path) -> None:
         (["submit", "true", "--at", ""], "--at"),
         (["submit", "true", "--expires", "0"], "--expires"),
         (["submit", "true", "--expires", "60", "--delay", "60"], "--expires"),
+        (["submit", "true", "--expires", "60", "--at", "2200-01-01"], "--expires"),
         (["submit", "true", "--env", "A"], "--env"),
         (["submit", "true", "--env", "MWAPP_TASK=x"], "--env"),
         (["submit", "true", "--env", "1=x"], "--env"),

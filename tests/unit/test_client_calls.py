@@ -326,6 +326,11 @@ def nest(inner: Any, depth: int) -> Any:
         (("make",), {"at": -5.0}, "at: task field 'not_before' must be seconds from 0"),
         (("make",), {"expires": 0}, "expires: task field 'expires' must be seconds above 0"),
         (("make",), {"expires": 5, "delay": 60}, "expires: task field 'expires': the task fails after 5 s"),
+        (
+            ("make",),
+            {"expires": 5, "at": 9e9},
+            "expires: the task fails after 5 s, but 'at' keeps it from beg",
+        ),
         (("make",), {"expires": 5, "delay": -60}, "delay: task field 'delay' must be seconds from 0"),
         (("make",), {"env": {"A": 1}}, "env: {'A': 1} is not a dict of text"),
         (("make",), {"env": {"1": "x"}}, "env: task field 'environment': '1' cannot be set"),
@@ -433,6 +438,15 @@ def test_a_failed_task_says_why(state: str, outcome: Outcome, message: str) -> N
         Handle("x", str)._result(end)
     assert str(told.value) == message
     assert told.value.end is end
+
+
+def test_what_expires_after_its_time_has_come_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By this machine's clock."""
+    monkeypatch.setattr("mwapp.client.calls.time.time", lambda: 1000.0)
+    for at in (900.0, 1009.9):
+        assert Call("make", expires=10, at=at).task("k").not_before == at
+    with pytest.raises(BadInputError, match=r"^expires: .* for 10 s by this machine's clock$"):
+        Call("make", expires=10, at=1010.0).task("k")
 
 
 @pytest.mark.parametrize(

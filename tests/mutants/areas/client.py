@@ -20,6 +20,12 @@ handlers = partial(Mutant, "mwapp/handlers.py")
 typed_names = partial(Mutant, "mwapp/cli/names.py")
 
 MUTANTS = [
+    calls("    if task.expires <= left:", "    if False:", "what can only fail is submitted"),
+    calls(
+        "task.not_before - time.time()",
+        "task.not_before",
+        "no task that is to begin at a time of day may expire",
+    ),
     tables(
         "self.see(name, _end(timeout))",
         "self.see(name)",
