@@ -21,7 +21,7 @@ from mwapp.client.handles import (
     check_done,
     ends,
     handles_of,
-    late_error,
+    left,
     limit_of,
     named,
     seconds,
@@ -194,9 +194,10 @@ class AsyncClient(Asking):
         with cancelling(waiting):
             async for future in _each(waiting, timeout):
                 check_answered(future)
-                yield waiting.pop(future)
+                for task in waiting.pop(future):
+                    yield task
         if waiting:
-            raise late_error(f"{len(waiting)} of {len(futures)} tasks", timeout)
+            raise left(waiting, len(futures), timeout)
 
     async def cancel(self, tasks: Iterable[AsyncTask[Any]], timeout: float | None = None) -> None:
         """See :meth:`mwapp.Client.cancel`."""

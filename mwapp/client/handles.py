@@ -288,9 +288,17 @@ def late_error(which: str, timeout: float | None) -> TimedOutError:
     return TimedOutError(f"timeout: {which} did not end within {timeout:g} s")
 
 
-def by_future(futures: Mapping[H, Future[End]]) -> dict[Future[End], H]:
-    """The handle of each; one, if several are of the same task."""
-    return {future: task for task, future in futures.items()}
+def by_future(futures: Mapping[H, Future[End]]) -> dict[Future[End], list[H]]:
+    """The handles of each: several may be of the same task."""
+    handles: dict[Future[End], list[H]] = {}
+    for task, future in futures.items():
+        handles.setdefault(future, []).append(task)
+    return handles
+
+
+def left(waiting: Mapping[Future[End], Sequence[H]], of: int, timeout: float | None) -> TimedOutError:
+    """These of so many have not ended in time."""
+    return late_error(f"{sum(map(len, waiting.values()))} of {of} tasks", timeout)
 
 
 def check_answered(future: Future[End]) -> None:

@@ -19,7 +19,7 @@ from mwapp.client.handles import (
     check_done,
     ends,
     handles_of,
-    late_error,
+    left,
     limit_of,
     named,
     seconds,
@@ -243,9 +243,9 @@ class Client(Asking):
             try:
                 for future in concurrent.futures.as_completed(waiting, timeout):
                     check_answered(future)
-                    yield waiting.pop(future)
+                    yield from waiting.pop(future)
             except TimeoutError:
-                raise late_error(f"{len(waiting)} of {len(futures)} tasks", timeout) from None
+                raise left(waiting, len(futures), timeout) from None
 
     def cancel(self, tasks: Iterable[Task[Any]], timeout: float | None = None) -> None:
         """Ask that all be cancelled.

@@ -15,10 +15,11 @@ from unittest.mock import Mock
 
 import pytest
 
-from mwapp import AsyncClient, AsyncTask, Call, Client, Task, handler
+from mwapp import AsyncClient, AsyncTask, Call, Client, End, Task, handler
 from mwapp.client.aio import _each
 from mwapp.client.handles import check_answered_all
 from mwapp.core.client import Submit
+from mwapp.core.protocol import Outcome
 from mwapp.errors import BadInputError, ClosedError, NotFoundError, TimedOutError, UnreachableError
 from testbed.waiting import LONGEST_WAIT, wait_for
 from tests.unit.zk_server import Server
@@ -442,6 +443,30 @@ def test_a_question_is_looked_for_among_those_that_are_late_only_once() -> None:
     with pytest.raises(TimedOutError, match="has not answered 100 of 200 questions"):
         check_answered_all(futures, 1.0)
     assert compared < 1000
+
+
+def test_several_handles_of_a_task_are_all_told_when_it_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    end = End("x", "done", Outcome())
+
+    def wait(_: object, names: list[str]) -> list[Future[End]]:
+        ended: list[Future[End]] = [Future() for _ in names]
+        for future in ended:
+            future.set_result(end)
+        return ended
+
+    monkeypatch.setattr("mwapp.client.background.Background.wait", wait)
+    with Client(NOBODY) as client:
+        tasks = [client.task("x"), client.task("x"), client.task("y")]
+        tasks.append(tasks[0])
+        found = list(client.as_completed(tasks))
+        assert sorted(map(id, found)) == sorted(map(id, tasks[:3])), "one that is there twice is told once"
+
+    async def main() -> None:
+        async with AsyncClient(NOBODY) as client:
+            tasks = [client.task("x"), client.task("x")]
+            assert {id(task) async for task in client.as_completed(tasks)} == set(map(id, tasks))
+
+    asyncio.run(main())
 
 
 def test_nothing_is_asked_for_nothing(client: Client) -> None:

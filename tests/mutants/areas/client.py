@@ -20,6 +20,11 @@ handlers = partial(Mutant, "mwapp/handlers.py")
 typed_names = partial(Mutant, "mwapp/cli/names.py")
 
 MUTANTS = [
+    handles(
+        "handles.setdefault(future, []).append(task)",
+        "handles[future] = [task]",
+        "of several handles of a task as_completed tells of one",
+    ),
     calls("    if task.expires <= left:", "    if False:", "what can only fail is submitted"),
     calls(
         "task.not_before - time.time()",
