@@ -26,6 +26,7 @@ from mwapp.client.handles import (
     named,
     seconds,
     stored,
+    telling,
     views,
 )
 from mwapp.client.tables import Step, TableHandle, TableOptions, Tables, Talk, table_of
@@ -149,14 +150,16 @@ class AsyncClient(Asking):
     ) -> list[AsyncTask[R]]: ...
 
     async def submit_many(self, calls: Iterable[Any], timeout: float | None = None) -> list[AsyncTask[Any]]:
-        """See :meth:`mwapp.Client.submit_many`."""
+        """See :meth:`mwapp.Client.submit_many`. If it is cancelled, the CancelledError has ``submitted``;
+        that is the ``__context__`` of the TimeoutError of ``asyncio.timeout``."""
         return await self._submit(calls_of(calls), timeout)
 
     async def _submit(self, calls: list[Call[Any]], timeout: float | None) -> list[AsyncTask[Any]]:
         limit = seconds(timeout)
         futures = self._store(calls)
         with cancelling(futures):
-            await _all(futures, limit)
+            with telling(calls, futures, self._task):
+                await _all(futures, limit)
             return stored(calls, futures, self._task, timeout)
 
     def _task(self, name: str, read: Read[R]) -> AsyncTask[R]:

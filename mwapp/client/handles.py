@@ -263,6 +263,25 @@ def stored(
     raise failure
 
 
+@contextmanager
+def telling(
+    calls: Sequence[Call[Any]], futures: Sequence[Future[Stored]], make: Callable[..., H]
+) -> Iterator[None]:
+    """Whatever interrupts this has, as ``submitted``, the tasks that are stored by then: by ^C, say, or as an
+    asyncio task is cancelled."""
+    try:
+        yield
+    except BaseException as interruption:
+        pairs = [(call, future) for call, future in zip(calls, futures, strict=True) if _is_stored(future)]
+        known = tuple(_handle(make, future.result(), call) for call, future in pairs)
+        interruption.submitted = known  # type: ignore[attr-defined]
+        raise
+
+
+def _is_stored(future: Future[Any]) -> bool:
+    return future.done() and not future.cancelled() and future.exception() is None
+
+
 def _unacknowledged(timeout: float | None) -> TimedOutError:
     why = "the ensemble is slow, or refuses it (mwapp acl)"
     return TimedOutError(f"timeout: not acknowledged within {timeout:g} s: {why}")

@@ -24,6 +24,7 @@ from mwapp.client.handles import (
     named,
     seconds,
     stored,
+    telling,
     views,
 )
 from mwapp.client.tables import TableHandle, TableOptions, Tables, carry_out, table_of
@@ -200,7 +201,8 @@ class Client(Asking):
     def submit_many(self, calls: Iterable[Any], timeout: float | None = None) -> list[Task[Any]]:
         """Store many tasks at once, each a shell command or a Call.
 
-        Raises what :meth:`submit` raises; if some tasks were stored, they are in the error's ``submitted``.
+        Raises what :meth:`submit` raises; if some tasks were stored, they are in the error's ``submitted``. A
+        KeyboardInterrupt has those that are known to be stored by then.
         """
         return self._submit(calls_of(calls), timeout)
 
@@ -208,7 +210,8 @@ class Client(Asking):
         limit = seconds(timeout)
         futures = self._store(calls)
         with cancelling(futures):
-            concurrent.futures.wait(futures, limit)
+            with telling(calls, futures, self._task):
+                concurrent.futures.wait(futures, limit)
             return stored(calls, futures, self._task, timeout)
 
     def _task(self, name: str, read: Read[R]) -> Task[R]:

@@ -270,6 +270,32 @@ def test_who_has_not_heard_in_time_is_told_that_it_is_unknown_what_is_stored(
     assert [task.name for task in told.value.submitted] == ["x1"]
 
 
+def test_who_is_interrupted_is_told_what_is_stored(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By ^C, or as the wait is cancelled."""
+
+    def submit(*_: object, accepted: Any, **__: object) -> Mock:
+        accepted(1, "x1")
+        return Mock()
+
+    def interrupt(futures: list[Future[Any]], _: object) -> None:
+        futures[1].result(LONGEST_WAIT)
+        raise KeyboardInterrupt
+
+    async def main() -> None:
+        async with AsyncClient(NOBODY, connect_timeout=LONGEST_WAIT) as client:
+            with pytest.raises(TimeoutError) as told:
+                async with asyncio.timeout(0.2):
+                    await client.submit_many(["true"] * 3)
+            assert [task.name for task in told.value.__context__.submitted] == ["x1"]  # type: ignore[union-attr]
+
+    monkeypatch.setattr("mwapp.client.background.Submit", submit)
+    asyncio.run(main())
+    monkeypatch.setattr("concurrent.futures.wait", interrupt)
+    with Client(NOBODY) as client, pytest.raises(KeyboardInterrupt) as told:
+        client.submit_many(["true"] * 3)
+    assert [task.name for task in told.value.submitted] == ["x1"]  # type: ignore[attr-defined]
+
+
 def test_a_handler_may_have_an_argument_timeout(client: Client) -> None:
     """It is the function's own: the call's time limit goes beside a Call."""
     seen: list[Any] = []

@@ -21,6 +21,16 @@ typed_names = partial(Mutant, "mwapp/cli/names.py")
 
 MUTANTS = [
     handles(
+        "        interruption.submitted = known",
+        "        _ = known",
+        "who is interrupted while it submits cannot find what is stored",
+    ),
+    handles(
+        " if _is_stored(future)]",
+        "]",
+        "who interrupts a submission waits for its end all the same",
+    ),
+    handles(
         "handles.setdefault(future, []).append(task)",
         "handles[future] = [task]",
         "of several handles of a task as_completed tells of one",
@@ -47,8 +57,8 @@ MUTANTS = [
         "who submits with a time limit waits for ever",
     ),
     aio(
-        "            await _all(futures, limit)\n            return stored(",
-        "            await _all(futures)\n            return stored(",
+        "                await _all(futures, limit)\n            return stored(",
+        "                await _all(futures)\n            return stored(",
         "who submits with a time limit waits for ever",
     ),
     background(
