@@ -112,6 +112,19 @@ def test_a_cancel_request_that_was_there_first_is_heeded_and_one_that_went_is_no
     assert (ran(worker), stage.data("/tasks/a/status")) == (["b"], "cancelled")
 
 
+def test_a_cancel_request_that_went_is_forgotten() -> None:
+    """Each is read again before it is heeded; but the next lists take longer, the more of them are known."""
+    stage, worker, person, _ = by_hand()
+    for name in ("a", "b", "c"):
+        person.create(f"/cancel/{name}")
+    stage.settle(2.0)
+    assert worker.worker._cancels == {"a", "b", "c"}
+    for name in ("a", "b"):
+        person.delete(f"/cancel/{name}")
+    stage.settle(2.0)
+    assert worker.worker._cancels == {"c"}
+
+
 def test_after_cancel_was_deleted_requests_are_heeded_again() -> None:
     stage, _, person, (name,) = by_hand(tasks=1)
     person.create(f"/assign/w1/{name}")

@@ -289,7 +289,7 @@ MUTANTS = [
     worker(
         "        self._cancels = set(names)\n",
         "        self._cancels |= set(names)\n",
-        "a task of the same name is cancelled by a request that went long ago",
+        "requests that went long ago slow down the listing of the next",
     ),
     worker(
         'if job.state in ("cancelled", "over"):',
