@@ -340,7 +340,7 @@ def _runner(settings: dict[str, Any]) -> "MakeRunner":
             "--no-task-network (task_network = false): tasks run as the worker's own user, which needs the "
             "network: set --task-user, to mwapp-task for example, or leave this out"
         )
-    groups = open_groups(_limits_of(settings, "task"), _limits_of(settings, "worker"))
+    groups = open_groups(_limits_of(settings, "task"), _limits_of(settings, "worker"), user)
     given = settings["env"]
     if user is None:
         return lambda post: Runner(post, control_groups=groups, given=given)

@@ -8,8 +8,12 @@ They are below the group that systemd has delegated to this process:
 
 No process leaves its group by forking, so killing the group kills all of a run. Creating a group takes nearly
 as long as starting a shell, so an empty one is used again.
+
+If runs are another user's, that user makes their groups: ``runs`` is then of this user's group, and nobody
+else gets in. Whoever is in that group can make groups there, too, but not remove or use those of others.
 """
 
+import errno
 import json
 import logging
 import os
@@ -21,6 +25,7 @@ from pathlib import Path
 from shlex import quote
 
 from mwapp.errors import BadInputError
+from mwapp.execution.privileges import User, make_directory
 
 log = logging.getLogger(__name__)
 
@@ -118,11 +123,18 @@ class ControlGroup:
     """The group of one run at a time."""
 
     def __init__(self, path: Path, limits: ResourceLimits, free: Callable[["ControlGroup"], None]) -> None:
-        """Create it; the group of all runs is above it. ``free`` takes it back. Raises OSError."""
+        """Create it; the group of all runs is above it. ``free`` takes it back.
+
+        Raises:
+            FileExistsError: another user has one of this name.
+            OSError: it cannot be had.
+        """
         self._path = path
         self._limits = limits
         self._free = free
         path.mkdir(exist_ok=True)
+        if path.stat().st_uid != os.geteuid():
+            raise FileExistsError(errno.EEXIST, "it is another user's", str(path))
         with ExitStack() as files:  # what must not stay if the rest cannot be had, as for lack of files
             files.callback(self._remove)
             limits.write(path)
@@ -195,12 +207,22 @@ class ControlGroups:
         self._dying: list[ControlGroup] = []  # something in them could not be killed yet
 
     @staticmethod
-    def below(delegated: Path, task: ResourceLimits = NONE, worker: ResourceLimits = NONE) -> "ControlGroups":
+    def below(
+        delegated: Path, task: ResourceLimits = NONE, worker: ResourceLimits = NONE, user: User | None = None
+    ) -> "ControlGroups":
         """Move this process into a group of its own, and make one for all runs, with the limits of the
-        ``worker``. Raises OSError."""
+        ``worker``. It can be lent to the ``user``.
+
+        Raises:
+            BadInputError: this process may not become that user.
+            OSError: they cannot be had.
+        """
         _enter(delegated / "daemon")
         runs = delegated / "runs"
-        runs.mkdir(exist_ok=True)
+        if user is None:
+            runs.mkdir(exist_ok=True)
+        else:
+            _make_for(user, runs)
         # That of memory in any case, if it is there: so a run says why it was killed.
         wanted = {"memory", *task.controllers, *worker.controllers} & set(_controllers(delegated))
         for group in (delegated, runs) if wanted else ():
@@ -211,7 +233,8 @@ class ControlGroups:
     def lend(self) -> list[str]:
         """Let a process in our group, which is another user, make groups for its runs; returns what to give
         to :meth:`borrowed` there. It cannot change the limits of all runs, nor return to our group."""
-        self._runs.chmod(0o777)
+        self._runs.chmod(0o1770)  # with the sticky bit: nobody removes another's
+        # Who comes from outside needs this right for the groups above, too, so only our processes can use it.
         (self._runs.parent / "cgroup.procs").chmod(0o666)
         return [str(self._runs), json.dumps(asdict(self._task))]
 
@@ -228,7 +251,9 @@ class ControlGroups:
             self._dying = [group for group in self._dying if group not in self._free]
         if self._free:
             return self._free.pop()
-        return ControlGroup(self._runs / str(next(self._numbers)), self._task, self._take_back)
+        while True:
+            with suppress(FileExistsError):  # somebody has taken this name
+                return ControlGroup(self._runs / str(next(self._numbers)), self._task, self._take_back)
 
     def _take_back(self, group: ControlGroup) -> None:
         (self._dying if group.populated else self._free).append(group)
@@ -253,6 +278,15 @@ class ControlGroups:
 def _enter(group: Path) -> None:
     group.mkdir(exist_ok=True)
     (group / "cgroup.procs").write_text(str(os.getpid()))
+
+
+def _make_for(user: User, group: Path) -> None:
+    """A group in which that user will make others. Raises BadInputError or OSError."""
+    with suppress(OSError):  # there is none of an earlier start, or something still runs in it
+        group.rmdir()
+    make_directory(group, user)
+    if group.stat().st_gid != user.gid:
+        raise PermissionError(errno.EPERM, f"it is not of the group {user.gid}", str(group))
 
 
 def _controllers(group: Path) -> list[str]:
@@ -283,11 +317,14 @@ def own_group() -> Path | None:
     return None
 
 
-def open_groups(task: ResourceLimits = NONE, worker: ResourceLimits = NONE) -> ControlGroups | None:
-    """The groups with these limits. None if there can be none, and no limit is wanted.
+def open_groups(
+    task: ResourceLimits = NONE, worker: ResourceLimits = NONE, user: User | None = None
+) -> ControlGroups | None:
+    """The groups with these limits; if there is a ``user``, runs are this one's. None if there can be none,
+    and no limit is wanted.
 
     Raises:
-        BadInputError: a limit cannot be had.
+        BadInputError: a limit cannot be had, or this process may not become that user.
     """
     limits = [f"--task-{name}" for name in task.controllers]
     limits += [f"--worker-{name}" for name in worker.controllers]
@@ -309,7 +346,7 @@ def open_groups(task: ResourceLimits = NONE, worker: ResourceLimits = NONE) -> C
                     f"only: {' '.join(there) or '(nothing)'}. Boot the host with cgroup v2 alone "
                     f"(systemd.unified_cgroup_hierarchy=1), or leave out {limit}"
                 )
-        return ControlGroups.below(delegated, task, worker)
+        return ControlGroups.below(delegated, task, worker, user)
     except OSError as problem:
         what = f"cannot use the control group {problem.filename or delegated}: {problem.strerror}"
         if limits:

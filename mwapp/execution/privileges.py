@@ -7,6 +7,8 @@ root). With them it starts one process as that user, before it talks to anybody.
 import ctypes
 import os
 import pwd
+import subprocess
+from pathlib import Path
 from typing import NamedTuple
 
 from mwapp.errors import BadInputError
@@ -39,6 +41,32 @@ def find_user(name: str, setting: str) -> User:
         raise BadInputError(f"{setting}: {name} is {whose}: give tasks a user of their own")
     groups = tuple(os.getgrouplist(name, entry.pw_gid))
     return User(name, entry.pw_uid, entry.pw_gid, groups, entry.pw_dir, entry.pw_shell)
+
+
+def may_not_become(user: User) -> BadInputError:
+    """What to say if this process lacks the right."""
+    return BadInputError(
+        f"--task-user: this process may not become {user.name}: start it as root, or in a unit with "
+        "AmbientCapabilities=CAP_SETUID CAP_SETGID, or leave --task-user out"
+    )
+
+
+def make_directory(path: Path, user: User) -> None:
+    """If there is none, make one that is ours and of the user's group. A process of its own takes that group
+    on, so nothing of this one changes. (A unit of ours forbids chown.)
+
+    Raises:
+        BadInputError: this process may not take the group on.
+        OSError: it cannot be made.
+    """
+    try:
+        done = subprocess.run(
+            ["/bin/mkdir", "-p", str(path)], group=user.gid, capture_output=True, text=True, check=False
+        )
+    except PermissionError:
+        raise may_not_become(user) from None
+    if done.returncode != 0:
+        raise OSError(0, done.stderr.strip(), str(path))
 
 
 def keep_to_this_process() -> None:

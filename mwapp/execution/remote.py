@@ -145,10 +145,7 @@ def _start(
             extra_groups=list(user.groups),
         )
     except PermissionError:
-        raise BadInputError(
-            f"--task-user: this process may not become {user.name}: start it as root, or in a unit with "
-            "AmbientCapabilities=CAP_SETUID CAP_SETGID, or leave --task-user out"
-        ) from None
+        raise privileges.may_not_become(user) from None
 
 
 def _own(user: privileges.User) -> dict[str, str]:

@@ -178,8 +178,9 @@ def test_one_that_is_not_empty_is_not_used(delegated: Path) -> None:
 @pytest.mark.skipif(not becomes_nobody(), reason="root, and a checkout that others can read")
 def test_groups_are_lent_to_another_user_but_not_the_way_back(delegated: Path) -> None:
     told: queue.SimpleQueue[Exited] = queue.SimpleQueue()
-    groups = ControlGroups.below(delegated)
-    runner = RemoteRunner(find_user("nobody", "--task-user"), groups, "info", "text").begin(told.put)  # type: ignore[arg-type]  # it has no shards
+    nobody = find_user("nobody", "--task-user")
+    groups = ControlGroups.below(delegated, user=nobody)
+    runner = RemoteRunner(nobody, groups, "info", "text").begin(told.put)  # type: ignore[arg-type]  # it has no shards
     tries = f"""
         {WHERE}
         cd {delegated}
@@ -201,6 +202,75 @@ def test_groups_are_lent_to_another_user_but_not_the_way_back(delegated: Path) -
     wait_for("it is gone", lambda: not (delegated / "runs/1/cgroup.procs").read_text())
     os.kill(runner._process.pid, signal.SIGCONT)
     runner.kill_all()
+
+
+STRANGER = 12345
+ATTEMPTS = """
+cd {0}
+try() {{ sh -c "$1" >/dev/null 2>&1 && echo "$1"; }}
+try 'ls runs'
+try 'mkdir runs/2'
+try 'rmdir runs/1'
+try 'echo 1 >runs/1/cgroup.kill'
+try 'echo 0 >cgroup.procs'
+"""
+
+
+def stranger(delegated: Path, group: int) -> list[str]:
+    """What a user of the host can do to the groups of runs; it is in none that is ours."""
+    command = ["/bin/sh", "-c", ATTEMPTS.format(delegated)]
+    as_user = ["setpriv", f"--reuid={STRANGER}", f"--regid={group}", "--clear-groups", *command]
+    outside = delegated.parent / "cgroup.procs"
+    done = subprocess.run(
+        ["/bin/sh", "-c", f'echo 0 >{outside}; exec "$@"', "sh", *as_user],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stderr == ""
+    return done.stdout.splitlines()
+
+
+@pytest.mark.processes
+@pytest.mark.skipif(not becomes_nobody(), reason="root, and a checkout that others can read")
+def test_no_other_user_can_take_the_groups_of_runs(delegated: Path) -> None:
+    told: queue.SimpleQueue[Exited] = queue.SimpleQueue()
+    nobody = find_user("nobody", "--task-user")
+    groups = ControlGroups.below(delegated, user=nobody)
+    runner = RemoteRunner(nobody, groups, "info", "text").begin(told.put)  # type: ignore[arg-type]  # it has no shards
+    try:
+        runner.start(Run(1, Task("true")))
+        assert told.get(timeout=LONGEST_WAIT).code == 0
+        assert stranger(delegated, STRANGER) == []
+        # Whoever is in the group of the tasks' user can take a name, and nothing that is there.
+        assert stranger(delegated, nobody.gid) == ["ls runs", "mkdir runs/2"]
+        for number in (2, 3):
+            runner.start(Run(number, Task(f"{WHERE}; sleep 0.3")))
+        ends = [told.get(timeout=LONGEST_WAIT).output.decode() for _ in "12"]
+        assert {end.rpartition("/")[2] for end in ends} == {"1\n", "3\n"}
+    finally:
+        runner.kill_all()
+
+
+@pytest.mark.processes
+@pytest.mark.skipif(not becomes_nobody(), reason="root, and a checkout that others can read")
+def test_groups_of_an_earlier_start_are_lent_to_the_user_of_now(delegated: Path) -> None:
+    (delegated / "runs").mkdir()
+    (delegated / "runs").chmod(0o777)
+    nobody = find_user("nobody", "--task-user")
+    ControlGroups.below(delegated, user=nobody).lend()
+    found = (delegated / "runs").stat()
+    assert (found.st_uid, found.st_gid, found.st_mode & 0o7777) == (0, nobody.gid, 0o1770)
+    ControlGroups.below(delegated, user=nobody)
+    assert (delegated / "runs").stat().st_gid == nobody.gid
+    # What runs in it still: then it cannot be made anew.
+    with subprocess.Popen(["sleep", "600"]) as stays:
+        (delegated / "runs/cgroup.procs").write_text(str(stays.pid))
+        try:
+            with pytest.raises(PermissionError, match="it is not of the group 2"):
+                ControlGroups.below(delegated, user=nobody._replace(gid=2))
+        finally:
+            stays.kill()
 
 
 # ---------------------------------------------------------------- limits, on files like the kernel's

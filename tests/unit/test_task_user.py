@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -165,6 +166,29 @@ def test_who_may_not_become_another_says_how() -> None:
     assert (
         "--task-user: this process may not become nobody: start it as root, or in a unit with" in done.stderr
     )
+
+
+# A group of control groups is a directory; here it is an ordinary one.
+LENDS = """
+import sys
+from pathlib import Path
+from mwapp.execution.privileges import find_user, make_directory
+make_directory(Path(sys.argv[1]), find_user("nobody", "--task-user"))
+"""
+
+
+@pytest.mark.processes
+@needs_nobody
+def test_a_worker_as_its_unit_starts_it_makes_a_directory_of_the_group_of_tasks() -> None:
+    with tempfile.TemporaryDirectory() as place:
+        Path(place).chmod(0o777)
+        made = Path(place, "made")
+        command = [sys.executable, "-c", LENDS, str(made)]
+        refused = subprocess.run([*AS_UNIT[:5], *command], capture_output=True, text=True, check=False)
+        assert "this process may not become nobody: start it as root" in refused.stderr
+        subprocess.run([*AS_UNIT, *command], umask=0o077, check=True)
+        daemon, nobody, found = find_user("daemon", "x"), find_user("nobody", "x"), made.stat()
+        assert (found.st_uid, found.st_gid, found.st_mode & 0o7777) == (daemon.uid, nobody.gid, 0o700)
 
 
 @pytest.mark.parametrize(

@@ -495,6 +495,26 @@ def test_a_local_user_reads_and_stops_nothing(secured: Cluster, attempts: Attemp
     assert attempts.wrong() == []
 
 
+def test_a_local_user_cannot_take_the_control_groups_of_runs(secured: Cluster, attempts: Attempts) -> None:
+    (ended,) = mwapp(secured, "submit", "--wait", "uname -n; sed -n s/0:://p /proc/self/cgroup")
+    node, group = ended["output"].split()
+    run_group = Path(f"/sys/fs/cgroup{group}")
+    runs = run_group.parent
+    assert runs.name == "runs"
+    control = run(secured, node, f"ls {run_group}/cgroup.kill && mkdir {runs}/its && rmdir {runs}/its")
+    assert control.returncode == 0, control.stderr
+    tries = {
+        "take the name of a run's control group": f"mkdir {runs}/1000",
+        "remove a run's control group": f"rmdir {run_group}",
+        "kill a run": f"echo 1 >{run_group}/cgroup.kill",
+    }
+    for what, command in tries.items():
+        done = run(secured, node, command, NOBODY)
+        refused = done.returncode not in (0, *NOT_TRIED)
+        attempts.note(f"a user of {node}", what, "refused" if refused else "done")
+    assert attempts.wrong() == []
+
+
 def test_zkcli_of_root_may_do_everything_and_that_of_others_nothing(
     secured: Cluster, attempts: Attempts
 ) -> None:

@@ -843,7 +843,29 @@ MUTANTS = [
         "        pass\n",
         equivalent="the guard of this process kills what runs",
     ),
-    groups("self._runs.chmod(0o777)", "pass", "another user can run nothing"),
+    groups("self._runs.chmod(0o1770)", "pass", "another user can run nothing"),
+    groups("chmod(0o1770)", "chmod(0o1777)", "every user of the host can take the names of runs to come"),
+    groups("chmod(0o1770)", "chmod(0o770)", "whoever is in the group of the tasks' user can remove theirs"),
+    groups(
+        "            _make_for(user, runs)\n",
+        "            runs.mkdir(exist_ok=True)\n",
+        "tasks cannot have groups, as theirs would be the worker's",
+    ),
+    groups(
+        "        if path.stat().st_uid != os.geteuid():\n",
+        "        if False:\n",
+        "a run fails in a group that somebody else has made for it",
+    ),
+    groups(
+        "    if group.stat().st_gid != user.gid:\n",
+        "    if False:\n",
+        "the groups of runs go on to be those of another user",
+    ),
+    groups(
+        "        group.rmdir()\n",
+        "        pass\n",
+        "a worker with another user for its tasks cannot use what an earlier start has left",
+    ),
     groups('(self._runs.parent / "cgroup.procs").chmod(0o666)', "pass", "another user can run nothing"),
     groups(
         'self._runs / "cgroup.kill"', 'self._runs / "cgroup.freeze"', "a stopped process keeps runs alive"
