@@ -295,12 +295,12 @@ def test_a_service_may_filter_system_calls_if_its_tasks_are_without_network(role
 
 
 @pytest.mark.parametrize("role", ["master", "worker", "node"])
-def test_tasks_without_network_cannot_ask_logind_for_processes_that_have_it(role: str) -> None:
+def test_tasks_cannot_ask_logind_for_processes_outside_their_unit(role: str) -> None:
     """It is on D-Bus, which need not be there."""
-    for network in (True, False):
-        service = services(mwapp_task_network=network)[role]
+    for user in ("", "mwapp-task"):
+        service = services(mwapp_task_user=user)[role]
         lines = render("mwapp.service.j2", __mwapp_service=service).splitlines()
-        assert ("InaccessiblePaths=-/run/dbus" in lines) == (role != "master" and not network)
+        assert ("InaccessiblePaths=-/run/dbus" in lines) == (role != "master" and bool(user))
 
 
 @pytest.mark.parametrize("role", ["master", "worker", "node"])
