@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import ipaddress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -34,13 +35,16 @@ def pem(certificate: Any) -> bytes:
 
 @dataclass
 class Maker:
-    """A CA, which signs what it is told to; ``signed_by`` is the one above it."""
+    """A CA, which signs what it is told to; ``signed_by`` is above it, and ``most`` CAs may be below it."""
 
     name: str = "test-ca"
     signed_by: Maker | None = None
     begins: timedelta = -DAY
     ends: timedelta = 3650 * DAY
     ca: bool = True
+    most: int | None = None
+    usage: tuple[str, ...] = ()
+    uses: tuple[str, ...] = ()
     key: Any = field(default_factory=lambda: ec.generate_private_key(ec.SECP256R1()))
     certificate: Any = None
 
@@ -48,8 +52,8 @@ class Maker:
         above = self.signed_by or self
         name, issuer = (x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, it.name)]) for it in (self, above))
         self.certificate = (
-            self._builder(name, issuer, self.key, self.begins, self.ends)
-            .add_extension(x509.BasicConstraints(ca=self.ca, path_length=None), critical=True)
+            _for(self._builder(name, issuer, self.key, self.begins, self.ends), self.usage, self.uses)
+            .add_extension(x509.BasicConstraints(ca=self.ca, path_length=self.most), critical=True)
             .sign(above.key, hashes.SHA256())
         )
 
@@ -60,16 +64,14 @@ class Maker:
         *,
         begins: timedelta = -DAY,
         ends: timedelta = 365 * DAY,
+        usage: tuple[str, ...] = (),
         uses: tuple[str, ...] = ("SERVER_AUTH", "CLIENT_AUTH"),
         key: Any = None,
     ) -> tuple[Any, Any]:
         """A key, and its certificate."""
         key = key or ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        builder = self._builder(subject, self.certificate.subject, key, begins, ends)
-        if uses:
-            usages = [getattr(ExtendedKeyUsageOID, use) for use in uses]
-            builder = builder.add_extension(x509.ExtendedKeyUsage(usages), critical=False)
+        builder = _for(self._builder(subject, self.certificate.subject, key, begins, ends), usage, uses)
         if hosts:
             builder = builder.add_extension(
                 x509.SubjectAlternativeName([_general(host) for host in hosts]), critical=False
@@ -91,6 +93,33 @@ class Maker:
             .not_valid_before(now() + begins)
             .not_valid_after(now() + ends)
         )
+
+
+# What a key may be used for, by the names that cryptography has.
+KEY_USAGES = (
+    *("digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement"),
+    *("key_cert_sign", "crl_sign", "encipher_only", "decipher_only"),
+)
+
+
+def _for(builder: Any, usage: tuple[str, ...], uses: tuple[str, ...]) -> Any:
+    """With keyUsage and extendedKeyUsage, if there are any."""
+    if usage:
+        bits = {name: name in usage for name in KEY_USAGES}
+        builder = builder.add_extension(x509.KeyUsage(**bits), critical=True)
+    if uses:
+        usages = [getattr(ExtendedKeyUsageOID, use) for use in uses]
+        builder = builder.add_extension(x509.ExtendedKeyUsage(usages), critical=False)
+    return builder
+
+
+def signed_with(kind: bytes, text: bytes) -> bytes:
+    """A certificate in PEM that RSA has signed, as if it were with another hash (so it is wrong)."""
+    der = x509.load_pem_x509_certificate(text).public_bytes(serialization.Encoding.DER)
+    sha256 = bytes.fromhex("2a864886f70d01010b")
+    assert der.count(sha256) == 2
+    other = base64.encodebytes(der.replace(sha256, sha256[:-1] + kind))
+    return b"-----BEGIN CERTIFICATE-----\n" + other + b"-----END CERTIFICATE-----\n"
 
 
 def _general(host: str) -> Any:

@@ -27,6 +27,7 @@ from typing import Any
 
 from ansible_collections.zklab.zookeeper.plugins.module_utils import (
     tls_authorities,
+    tls_chain,
     tls_pem,
     tls_x509,
 )
@@ -308,6 +309,7 @@ class Store:
                     "the CA's there."
                 )
         self._check_time_of_start(path, certificates)
+        _refuse(path, tls_chain.weak(certificates))
         self._check_ways(path, key_path, certificates)
         its_end = tls_x509.ends(tls_authorities.renewed(certificates[0], certificates))
         if its_end - self._now < self._renew:
@@ -342,6 +344,7 @@ class Store:
         Java trusts a CA that is no root; OpenSSL, and with it Python, does not.
         """
         needed = tls_authorities.way(certificates[0], certificates)
+        _refuse(path, tls_chain.problem(needed, leaf=False))
         for certificate in certificates:
             name, ends = tls_x509.name(certificate), tls_x509.ends(certificate)
             if ends <= self._now and certificate in needed:
@@ -383,7 +386,7 @@ class Store:
             return
         if due:
             raise RefusalError(f"{path}: {due}: bring a certificate for {_described(wanted)}.")
-        self._check_chain(path, leaf.chain, authority)
+        self._check_chain(path, leaf.chain, authority, _purposes(wanted))
         ends = min(tls_x509.ends(certificate) for certificate in leaf.chain)
         if authority.key is None and ends - self._now < self._renew:
             self.warnings.append(f"{path} expires on {_day(ends)}: bring a new one.")
@@ -442,7 +445,10 @@ class Store:
         self._make(self.directory / wanted.file, content, 0o600, why)
         self.expires[wanted.file] = _day(ends)
 
-    def _check_chain(self, path: Path, chain: list[Any], authority: Authority) -> None:
+    def _check_chain(
+        self, path: Path, chain: list[Any], authority: Authority, purposes: list[tuple[str, Any]]
+    ) -> None:
+        _refuse(path, tls_chain.weak(chain))
         for certificate, issuer in pairwise(chain):
             if not tls_x509.issued(certificate, issuer):
                 raise RefusalError(
@@ -459,6 +465,7 @@ class Store:
                 f"by {names} of {path.parent.name}-ca.pem: bring a certificate of that CA, or add "
                 "what leads to it."
             )
+        _refuse(path, tls_chain.problem([*chain, *_above(chain[-1], authority)], purposes))
 
     def _check_time(self, path: Path, certificate: Any, remedy: str) -> None:
         self._check_time_of_start(path, [certificate])
@@ -476,6 +483,20 @@ class Store:
                     f"{certificate.not_valid_before_utc:%Y-%m-%d %H:%M} UTC, and this machine's clock says "
                     f"{self._now:%Y-%m-%d %H:%M} UTC: correct the clock, or bring another one."
                 )
+
+
+def _refuse(path: Path, problem: str) -> None:
+    if problem:
+        raise RefusalError(f"{path}: {problem}.")
+
+
+def _above(certificate: Any, authority: Authority) -> list[Any]:
+    """What leads from the last certificate of a chain to the root. The CA may be in the chain itself."""
+    known = authority.certificates
+    if certificate in known:
+        return tls_authorities.way(certificate, known)[1:]
+    ca = next(one for one in known if tls_x509.issued(certificate, one))
+    return tls_authorities.way(ca, known)
 
 
 def _clashes(wanted: Sequence[Wanted]) -> list[str]:

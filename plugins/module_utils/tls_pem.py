@@ -128,24 +128,31 @@ def read_certificates(path: Path, content: bytes) -> list[Any]:
     except ValueError:
         raise RefusalError(f"{path}: a certificate in it is damaged: replace it.") from None
     for one in found:
-        if curve := _odd_curve(one):
-            raise RefusalError(
-                f"{path}: the key of {tls_x509.name(one)} is EC with {curve}, and Java offers no other "
-                "curves than P-256, P-384 and P-521: bring one of these."
-            )
+        if odd := _odd_key(one):
+            raise RefusalError(f"{path}: the key of {tls_x509.name(one)} is {odd}.")
     if not found:
         raise RefusalError(f"{path} has no certificate in PEM: put one there (-----BEGIN CERTIFICATE-----).")
     return found
 
 
-def _odd_curve(certificate: Any) -> str:
-    """On which curve its key is, if it is one that Java does not offer."""
+def _odd_key(certificate: Any) -> str:
+    """What its key is, if it is one that OpenSSL or Java does not take, and the remedy."""
     try:
         key = certificate.public_key()
     except UnsupportedAlgorithm:
-        return "an unknown curve"
-    odd = isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name not in CURVES
-    return str(key.curve.name) if odd else ""
+        return _odd_curve("an unknown curve")
+    if isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name not in CURVES:
+        return _odd_curve(key.curve.name)
+    if isinstance(key, rsa.RSAPublicKey) and key.key_size < LEAST_RSA_BITS:
+        return (
+            f"RSA with {key.key_size} bits, and OpenSSL refuses so short ones: bring one with "
+            f"{LEAST_RSA_BITS} or more"
+        )
+    return ""
+
+
+def _odd_curve(name: str) -> str:
+    return f"EC with {name}, and Java offers no other curves than P-256, P-384 and P-521: bring one of these"
 
 
 def write(path: Path, content: bytes, mode: int) -> None:

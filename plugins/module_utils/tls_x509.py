@@ -8,7 +8,7 @@ from typing import Any
 
 try:
     from cryptography import x509
-    from cryptography.exceptions import InvalidSignature
+    from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
     from cryptography.hazmat.primitives import serialization
     from cryptography.x509.oid import ExtendedKeyUsageOID
 
@@ -83,11 +83,35 @@ def is_ca(certificate: Any) -> bool:
         return False
 
 
+def most_below(certificate: Any) -> int | None:
+    """How many CAs it allows below itself; None if any number."""
+    most: int | None = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.path_length
+    return most
+
+
+def may(certificate: Any, use: str) -> bool:
+    """Whether its key may be used for this, as cryptography names it; a certificate that does not say may."""
+    try:
+        usage = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
+    except x509.ExtensionNotFound:
+        return True
+    return bool(getattr(usage, use))
+
+
+def hash_name(certificate: Any) -> str:
+    """That of its signature; empty if the signature has none of its own, or nobody knows it."""
+    try:
+        found = certificate.signature_hash_algorithm
+    except UnsupportedAlgorithm:
+        return ""
+    return str(found.name) if found else ""
+
+
 def issued(certificate: Any, issuer: Any) -> bool:
     """Whether the one has signed the other."""
     try:
         certificate.verify_directly_issued_by(issuer)
-    except (ValueError, TypeError, InvalidSignature):
+    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
         return False
     return True
 

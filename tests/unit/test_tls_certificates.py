@@ -19,10 +19,10 @@ import pytest
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import NameOID
 
-from testbed.tls_files import DAY, Maker, pem, pem_key, write
+from testbed.tls_files import DAY, Maker, pem, pem_key, signed_with, write
 from tests.unit.ansible_module import run
 from tests.unit.zookeeper_role import load, load_file
 
@@ -309,6 +309,29 @@ def _on_unknown_curve(ca: Maker) -> bytes:
     return _unknown_curve(pem_key(key)) + pem(leaf)
 
 
+def _rsa(bits: int = 2048) -> Any:
+    return rsa.generate_private_key(65537, bits)
+
+
+def _below(above: Maker, **its: Any) -> bytes:
+    """Of a CA between, which is not as it should be."""
+    return Maker("below", signed_by=above, **its).pair("zk1", HOSTS)
+
+
+def _long(ca: Maker) -> bytes:
+    below = Maker("below", signed_by=ca, most=0)
+    return Maker("low", signed_by=below).pair("zk1", HOSTS) + pem(below.certificate)
+
+
+def _signed_with(kind: bytes) -> Callable[[Maker], bytes]:
+    def make(_: Maker) -> bytes:
+        ca = Maker("test-ca", key=_rsa())
+        key, leaf = ca.leaf("zk1", HOSTS)
+        return pem_key(key) + signed_with(kind, pem(leaf))
+
+    return make
+
+
 @pytest.mark.parametrize("curve", [ec.SECP256R1(), ec.SECP384R1(), ec.SECP521R1()])
 def test_curves_that_java_offers_are_taken(tmp_path: Path, curve: Any) -> None:
     ca = Maker(key=ec.generate_private_key(curve))
@@ -360,6 +383,26 @@ BAD_LEAVES: dict[str, tuple[Callable[[Maker], bytes], str]] = {
         lambda ca: pem_key(ca.key) + _unknown_curve(pem(ca.leaf("zk1", HOSTS)[1])),
         "the key of CN=zk1 is EC with an unknown curve",
     ),
+    "signed with SHA-1": (_signed_with(b"\x05"), "CN=zk1 is signed with SHA1, .*: bring .* SHA-256"),
+    "signed with MD5": (_signed_with(b"\x04"), "CN=zk1 is signed with MD5"),
+    "a short key in the chain": (
+        lambda ca: _below(ca, key=_rsa(1024)),
+        "the key of CN=below is RSA with 1024 bits, .*: bring one with 2048",
+    ),
+    "issuer that is no CA": (lambda ca: _below(ca, ca=False), "CN=below is no CA's, so .*basicConstraints"),
+    "issuer that may not sign": (
+        lambda ca: _below(ca, usage=("digital_signature",)),
+        "CN=below may sign no certificates, .*keyCertSign",
+    ),
+    "issuer for another use": (
+        lambda ca: _below(ca, uses=("CLIENT_AUTH",)),
+        r"CN=below signs for no use as server \(extendedKeyUsage\)",
+    ),
+    "too long a chain": (_long, "CN=below allows 0 CAs below it .*pathlen.* and 1 .*: bring"),
+    "key that may not sign": (
+        lambda ca: ca.pair("zk1", HOSTS, usage=("key_encipherment",)),
+        "CN=zk1 .*keyUsage lacks digitalSignature",
+    ),
     "no key": (lambda ca: pem(ca.leaf("zk1", HOSTS)[1]), "has no private key in PEM"),
     "no certificate": (lambda ca: pem_key(ca.key), "has no certificate in PEM"),
     "damaged key": (lambda ca: re.sub(rb"MI.{9}", b"MIAAAA", ca.pair("zk1", HOSTS), count=1), "damaged"),
@@ -383,6 +426,38 @@ def test_a_bad_leaf_is_refused(tmp_path: Path, kind: str) -> None:
         assert line.startswith(f"- {tmp_path}/client/zk1.pem")
         assert re.search(message, line), line
     assert files(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"usage": ("crl_sign",)}, "CN=root may sign no certificates"),
+        ({"most": 0}, "CN=root allows 0 CAs below it"),
+        ({"key": _rsa(1024)}, "the key of CN=root is RSA with 1024 bits"),
+    ],
+)
+@pytest.mark.parametrize("file", ["client/zk1.pem", "client-ca.pem"])
+def test_what_is_above_must_be_as_it_should_be_too(
+    tmp_path: Path, file: str, changed: dict[str, Any], message: str
+) -> None:
+    root = Maker("root", **changed)
+    ca = Maker("below", signed_by=root)
+    if file == "client-ca.pem":
+        store_ca(tmp_path, "client", ca, root)
+    else:
+        bring(tmp_path, ca)
+    problems = ensure(tmp_path)["msg"].splitlines()[1:]
+    its_file = file if "most" in changed else "client-ca.pem"
+    assert [line for line in problems if line.startswith(f"- {tmp_path}/{its_file}: {message}")], problems
+
+
+def test_what_is_as_it_should_be_is_taken(tmp_path: Path) -> None:
+    signs = ("key_cert_sign", "crl_sign")
+    root = Maker("root", most=1, usage=signs, key=_rsa())
+    uses = ("SERVER_AUTH", "CLIENT_AUTH")
+    ca = Maker("below", signed_by=root, most=0, usage=signs, uses=uses)
+    bring(tmp_path, ca, leaf=ca.pair("zk1", HOSTS, usage=("digital_signature",)))
+    assert "failed" not in ensure(tmp_path)
 
 
 def two_names(ca: Maker, name: str, organization: str) -> bytes:

@@ -19,6 +19,7 @@ KILLERS = (
 
 store = partial(Mutant, "plugins/module_utils/tls_certificates.py")
 pem = partial(Mutant, "plugins/module_utils/tls_pem.py")
+chains = partial(Mutant, "plugins/module_utils/tls_chain.py")
 authorities = partial(Mutant, "plugins/module_utils/tls_authorities.py")
 texts = partial(Mutant, "plugins/lookup/tls_texts.py")
 module = partial(Mutant, "plugins/modules/tls_certificates.py")
@@ -54,6 +55,22 @@ MUTANTS = [
         "if True:",
         "a key of another certificate is placed",
     ),
+    pem("key.key_size < LEAST_RSA_BITS:", "key.key_size < 1024:", "OpenSSL refuses a CA that is placed"),
+    store("_refuse(path, tls_chain.weak(chain))", "pass", "the reason is said to be another CA"),
+    store(
+        "[*chain, *_above(chain[-1], authority)], purposes",
+        "chain, purposes",
+        "a CA that allows none below it has some",
+    ),
+    chains("if name in WEAK and not tls_x509.is_root(one):", "if name in WEAK:", "an old root is refused"),
+    chains('"md5", "sha1")', '"md5")', "nobody is told that OpenSSL refuses SHA-1"),
+    chains("    if not tls_x509.is_ca(ca):\n", "    if False:\n", "whoever has a leaf signs others"),
+    chains(
+        'if not tls_x509.may(ca, "key_cert_sign"):', "if False:", "OpenSSL refuses a chain that is placed"
+    ),
+    chains("here > most:", "here > most + 1:", "OpenSSL and Java refuse a chain that is placed"),
+    chains("oid not in tls_x509.usages(ca)]", "False]", "OpenSSL refuses a chain that is placed"),
+    chains("cas = path[1:] if leaf else path", "cas = path", "every leaf is refused"),
     store("pairwise(chain)", "pairwise(chain[:1])", "a chain with a stranger in it is placed"),
     store(
         "if not any(tls_x509.issued(chain[-1], ca) or chain[-1] == ca for ca in authority.certificates):",
