@@ -21,6 +21,7 @@ from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_settings
     QUORUM_PORT,
     is_true,
 )
+from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_zoo_cfg import skips_lists
 
 Variables = Mapping[str, Any]
 Hostvars = Mapping[str, Variables]
@@ -279,6 +280,12 @@ def acl_problems(variables: Variables, hostvars: Hostvars, groups: Groups) -> li
             "mwapp_acl is true, but the application connects without TLS: access control lists are by "
             "certificate. Set zookeeper_tls: true for the servers (and leave mwapp_tls to its default), or "
             "mwapp_acl: false."
+        ]
+    skips = [host for host in groups.get("zookeeper", []) if skips_lists(hostvars[host])]
+    if is_true(variables["mwapp_acl"]) and skips:
+        return [
+            f"mwapp_acl is true, but skipACL is set for {', '.join(skips)}: these servers ignore access "
+            "control lists. Take it out of zookeeper_config and zookeeper_jvm_flags, or set mwapp_acl: false."
         ]
     return []
 

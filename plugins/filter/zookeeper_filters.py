@@ -16,6 +16,7 @@ from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_one_ense
     last_transaction,
 )
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_settings import is_true, lines
+from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_zoo_cfg import skips_lists
 
 
 def zookeeper_members(
@@ -70,7 +71,19 @@ def zookeeper_refusals(
         else:
             reasons.append(failed(name, found))
     reasons += _farthest(names, hostvars, left_out)
-    return list(dict.fromkeys(reasons + _tls_differs(names, hostvars)))
+    return list(dict.fromkeys(reasons + _tls_differs(names, hostvars) + _lists_skipped(names, hostvars)))
+
+
+def _lists_skipped(names: list[str], hostvars: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """That servers would ignore access control lists which the application counts on."""
+    skips = [name for name in names if skips_lists(hostvars[name])]
+    if not skips or not any(is_true(hostvars[host].get("mwapp_acl")) for host in hostvars):
+        return []
+    return [
+        f"skipACL is set for {', '.join(skips)} (zookeeper_config or zookeeper_jvm_flags), and mwapp_acl is "
+        "true: these servers would let everybody read and write everything. Take it out: "
+        "remove it, or set mwapp_acl: false."
+    ]
 
 
 def _farthest(

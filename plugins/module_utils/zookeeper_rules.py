@@ -17,6 +17,7 @@ from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_heap imp
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_settings import SETTINGS
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_zoo_cfg import (
     password_problem,
+    property_problems,
     server_address,
     setting_problem,
     tls_problems,
@@ -175,6 +176,7 @@ def _flag_problems(flag: str, settings: Settings) -> list[str]:
         problems.append(f"zookeeper_jvm_flags has {flag}: set zookeeper_heap_mb instead.")
     if flag.startswith("-Djute.maxbuffer="):
         problems.append(f"zookeeper_jvm_flags has {flag}: set zookeeper_max_buffer instead.")
+    problems += property_problems(flag, tls=settings["zookeeper_tls"])
     problems += _file_problems(flag, settings)
     return problems + [_secret_problem(key) for key in SECRET_KEY.findall(flag)]
 

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Iterable, Mapping
+from typing import Any
 
-from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_settings import SETTINGS
+from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_settings import SETTINGS, is_true
 
 # Keys that have a variable, and which.
 OWNED = {setting.key: setting.variable for setting in SETTINGS if setting.key}
@@ -85,6 +87,8 @@ KNOWN = frozenset((
 # What a text of ours may have of secrets: the rest of such a line. (A passwordPath is none.)
 SECRET = re.compile(r"((?:password|secret|superDigest)=).+", re.IGNORECASE)
 MASK = "********"
+# A key of zoo.cfg as a property of Java.
+PROPERTY = re.compile(r"-Dzookeeper\.([\w.-]+)")
 
 
 def masked(text: str) -> str:
@@ -131,25 +135,51 @@ SET_BY_TLS = {
 }
 
 
-def tls_problems(config: dict[str, object]) -> list[str]:
-    """What is wrong with ``zookeeper_config`` beside zookeeper_tls."""
+def tls_problems(config: Iterable[str]) -> list[str]:
+    """What is wrong with the keys of ``zookeeper_config`` beside zookeeper_tls."""
+    return [f"zookeeper_config sets {key}: {why}." for key in config if (why := _not_with_tls(key))]
+
+
+def _not_with_tls(key: str) -> str:
+    """Why a key must not be set while zookeeper_tls is true, and the remedy."""
+    for start, why in SET_BY_TLS.items():
+        if key == start or (start.endswith((".", "Port")) and key.startswith(start)):
+            return f"remove it while zookeeper_tls is true: {why}"
+    return ""
+
+
+def _refused(key: str) -> str:
+    """Why a key must not be set, and the remedy."""
+    if key in OWNED:
+        return f"set {OWNED[key]} instead"
+    reasons = (why for start, why in REFUSED.items() if key.startswith(start) and key not in KNOWN)
+    return next((f"remove it, {why}" for why in reasons), "")
+
+
+def property_problems(flag: str, *, tls: bool) -> list[str]:
+    """Of a flag of Java that sets what zookeeper_config may not: servers read both."""
     return [
-        f"zookeeper_config sets {key}: remove it while zookeeper_tls is true: {why}."
-        for key in config
-        for start, why in SET_BY_TLS.items()
-        if key == start or (start.endswith((".", "Port")) and key.startswith(start))
+        f"zookeeper_jvm_flags sets zookeeper.{key}: {why}."
+        for key in PROPERTY.findall(flag)
+        if (why := _refused(key) or (_not_with_tls(key) if tls else ""))
     ]
+
+
+def skips_lists(its: Mapping[str, Any]) -> bool:
+    """Whether a server with these variables looks at no access control list. -e gives flags as text."""
+    config, flags = its.get("zookeeper_config"), its.get("zookeeper_jvm_flags") or ()
+    lines = [flags] if isinstance(flags, str) else flags
+    if any("-Dzookeeper.skipACL=yes" in str(line) for line in lines):
+        return True
+    return isinstance(config, Mapping) and is_true(config.get("skipACL"))
 
 
 def setting_problem(key: str, value: object) -> str | None:
     """What is wrong with one entry of ``zookeeper_config``, and the remedy; None if nothing."""
-    if key in OWNED:
-        return f"zookeeper_config sets {key}: set {OWNED[key]} instead."
     if problem := password_problem("zookeeper_config", key):
         return problem
-    for start, reason in REFUSED.items():
-        if key.startswith(start) and key not in KNOWN:
-            return f"zookeeper_config sets {key}: remove it, {reason}."
+    if why := _refused(key):
+        return f"zookeeper_config sets {key}: {why}."
     if key not in KNOWN and not key.startswith(PREFIXES):
         close = difflib.get_close_matches(key, KNOWN | OWNED.keys(), n=1)
         return f"zookeeper_config has the unknown key {key}: " + (

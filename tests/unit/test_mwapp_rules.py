@@ -87,6 +87,13 @@ def test_lists_are_for_all_hosts_or_for_none() -> None:
     assert problems({"mwapp_acl": True, "mwapp_tls": True}, hostvars=every) == []
 
 
+def test_lists_that_servers_ignore_are_none() -> None:
+    ignores = {"zk1": HOSTVARS["zk1"] | {"zookeeper_config": {"skipACL": "yes"}}}
+    [said] = problems({"mwapp_acl": True, "mwapp_tls": True}, hostvars=ignores)
+    assert said.startswith("mwapp_acl is true, but skipACL is set for zk1")
+    assert problems(hostvars=ignores) == []
+
+
 @pytest.mark.parametrize(
     ("changed", "said"),
     [

@@ -638,3 +638,27 @@ def test_where_a_log_is_damaged_no_data_may_be_put_away(bad: str, key: str) -> N
     assert told.count("at least") == 1
     assert told.endswith(". Put none of them away.")
     assert "Those of" not in told
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"zookeeper_config": {"skipACL": "yes"}},
+        {"zookeeper_config": {"skipACL": True}},
+        {"zookeeper_jvm_flags": ["-Da=b -Dzookeeper.skipACL=yes"]},
+        {"zookeeper_jvm_flags": "-Da=b,-Dzookeeper.skipACL=yes"},  # of -e
+    ],
+)
+def test_servers_do_not_ignore_lists_that_the_application_counts_on(given: dict[str, Any]) -> None:
+    looked: dict[str, Any] = {"__zookeeper_found": {"problems": []}}
+    for acl in ("yes", "no"):
+        hostvars = {"a": looked | given, "b": looked, "mw1": {"mwapp_acl": acl}}
+        told = filters.zookeeper_refusals(["a", "b"], hostvars)
+        if acl == "no":
+            assert told == []
+        else:
+            [text] = told
+            assert text.startswith("skipACL is set for a (zookeeper_config or zookeeper_jvm_flags), and ")
+            assert text.endswith("remove it, or set mwapp_acl: false.")
+    other = {"zookeeper_config": {"skipACL": "no"}, "zookeeper_jvm_flags": ["-Dzookeeper.skipACL=no"]}
+    assert filters.zookeeper_refusals(["a"], {"a": looked | other, "mw1": {"mwapp_acl": True}}) == []

@@ -258,6 +258,22 @@ def test_an_even_ensemble_is_only_warned_of(size: int, losses: int) -> None:
         ),
         ({"zookeeper_jvm_flags": ["-Dmine.SECRET=secret"]}, "sets mine.SECRET: everybody on the host can"),
         ({"zookeeper_jvm_flags": ["-javaagent:a.jar=password=secret"]}, "a password there gets into logs"),
+        (
+            {"zookeeper_jvm_flags": ["-Dzookeeper.client.portUnification=true"], "zookeeper_tls": True},
+            "zookeeper_jvm_flags sets zookeeper.client.portUnification: remove it while zookeeper_tls is tr",
+        ),
+        (
+            {"zookeeper_jvm_flags": ["-Da=1 -Dzookeeper.ssl.keyStore.location=/x"], "zookeeper_tls": True},
+            "sets zookeeper.ssl.keyStore.location: remove it while zookeeper_tls is true: keys and",
+        ),
+        (
+            {"zookeeper_jvm_flags": ["-Dzookeeper.db.autocreate=true"]},
+            "zookeeper_jvm_flags sets zookeeper.db.autocreate: remove it, the role keeps it false",
+        ),
+        (
+            {"zookeeper_jvm_flags": ["-Dzookeeper.snapCount=5"]},
+            "zookeeper_jvm_flags sets zookeeper.snapCount: set zookeeper_snapshot_every instead",
+        ),
         ({"zookeeper_config": {DIGEST: ["super:=secret"]}}, f"sets {DIGEST} to ********: give it one number"),
         ({"zookeeper_config": {"flushdelay": 1}}, "unknown key flushdelay: did you mean flushDelay?"),
         ({"zookeeper_config": {"snapcount": 1}}, "unknown key snapcount: did you mean snapCount?"),
@@ -294,6 +310,8 @@ def test_a_setting_that_cannot_work(changed: dict[str, object], said: str) -> No
         {"zookeeper_jvm_flags": [f"-XX:HeapDumpPath={DEFAULTS['zookeeper_data_dir']}/dumps"]},
         {"zookeeper_jvm_flags": ["-XX:+HeapDumpOnOutOfMemoryError", "-XX:HeapDumpPath=/var/log/zookeeper"]},
         {"zookeeper_jvm_flags": ["-Dcom.sun.management.jmxremote.password.file=/etc/zookeeper/jmx"]},
+        {"zookeeper_jvm_flags": ["-Dzookeeper.client.portUnification=true", "-Dzookeeper.mine=1"]},
+        {"zookeeper_jvm_flags": ["-Dzookeeper.server.principal=x"], "zookeeper_tls": True},
         {"zookeeper_config": {DIGEST: "super:secret"}},
         {"zookeeper_quorum_port": 1, "zookeeper_election_port": 65535},
         {"zookeeper_data_dir": "/running/zk", "zookeeper_txnlog_dir": "/devices"},

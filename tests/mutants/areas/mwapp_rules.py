@@ -12,6 +12,11 @@ environment = partial(Mutant, "mwapp/execution/environment.py")
 daemons = partial(Mutant, "mwapp/cli/daemons.py")
 
 MUTANTS = [
+    rules(
+        'if is_true(variables["mwapp_acl"]) and skips:',
+        "if False:",
+        "lists are switched on that the servers ignore",
+    ),
     rules("        elif upper:\n", "        elif False:\n", "a task can keep the service from starting"),
     rules("    if runs and not user", "    if not user", "a host that runs no tasks needs a user for them"),
     # ------------------------------------------------------------ what is looked at

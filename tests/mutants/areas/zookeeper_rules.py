@@ -22,6 +22,24 @@ settings = partial(Mutant, "plugins/module_utils/zookeeper_settings.py")
 zoo_cfg = partial(Mutant, "plugins/module_utils/zookeeper_zoo_cfg.py")
 
 MUTANTS = [
+    rules(
+        '    problems += property_problems(flag, tls=settings["zookeeper_tls"])\n',
+        "",
+        "a flag opens the client port to those without TLS",
+    ),
+    zoo_cfg(
+        'or (_not_with_tls(key) if tls else "")', "or _not_with_tls(key)", "who has no TLS cannot set it"
+    ),
+    zoo_cfg(
+        '        return f"set {OWNED[key]} instead"\n', "        pass\n", "what the role writes is set twice"
+    ),
+    zoo_cfg(
+        "lines = [flags] if isinstance(flags, str) else flags\n", "lines = flags\n", "-e hides flags of Java"
+    ),
+    filters(" + _lists_skipped(names, hostvars)", "", "servers ignore the application's lists"),
+    filters(
+        "if not skips or not any(is_true", "if not skips or any(is_true", "who has no lists cannot skip them"
+    ),
     filters(
         '    looked |= {str(found["item"]): found for found in left_out}\n',
         "",
@@ -112,8 +130,8 @@ MUTANTS = [
     filters('elif found.get("unreachable"):', "elif False:", "an unreachable host is not called that"),
     filters("        elif not found:\n", "        elif False:\n", "serial is not refused by its name"),
     filters(
-        "list(dict.fromkeys(reasons + _tls_differs(names, hostvars)))",
-        "reasons + _tls_differs(names, hostvars)",
+        "list(dict.fromkeys(reasons + _tls_differs(names, hostvars) + _lists_skipped(names, hostvars)))",
+        "reasons + _tls_differs(names, hostvars) + _lists_skipped(names, hostvars)",
         "each reason as often as there are hosts",
     ),
     filters(
@@ -278,10 +296,10 @@ MUTANTS = [
     ),
     zoo_cfg("if setting.key}", "}", equivalent="no key is empty"),
     zoo_cfg(
-        "if key.startswith(start) and key not in KNOWN:",
-        "if key.startswith(start):",
+        "if key.startswith(start) and key not in KNOWN)",
+        "if key.startswith(start))",
         "server.principal is a member",
-        at="setting_problem",
+        at="_refused",
     ),
     zoo_cfg("and not key.startswith(PREFIXES)", "", "metricsProvider.className is unknown"),
     zoo_cfg("KNOWN | OWNED.keys(), n=1", "KNOWN, n=1", "a key with a variable is not guessed"),
