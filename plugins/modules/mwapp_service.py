@@ -19,7 +19,7 @@ options:
   state:
     description:
       - V(ready) enables it, (re)starts it unless its process has this revision, and waits for it to be ready.
-      - V(absent) stops it (which lets it drain), disables it and removes its unit file.
+      - V(absent) stops it (which lets it drain), disables it and removes its unit file, then O(files).
     choices: [ready, absent]
     default: ready
     type: str
@@ -33,6 +33,11 @@ options:
       credentials.
     type: path
     default: ""
+  files:
+    description: What else to remove with O(state=absent), such as its keys, even if the unit is gone already.
+    type: list
+    elements: path
+    default: []
   timeout: {description: "Seconds in which it has to stop, start and be ready.", type: int, default: 60}
 author: zklab (!UNKNOWN)
 """
@@ -224,6 +229,7 @@ def main() -> None:
             "host": {"type": "str", "default": ""},
             "port": {"type": "int", "default": 0},
             "ca": {"type": "path", "default": ""},
+            "files": {"type": "list", "elements": "path", "default": []},
             "timeout": {"type": "int", "default": 60},
         },
         supports_check_mode=True,
@@ -233,9 +239,12 @@ def main() -> None:
     try:
         before = service.observe()
         if module.params["state"] == "absent":
-            changed = before.exists
-            if changed and not module.check_mode:
+            left = [file for path in module.params["files"] if (file := Path(path)).exists()]
+            changed = before.exists or bool(left)
+            if before.exists and not module.check_mode:
                 service.remove()
+            for file in [] if module.check_mode else left:
+                file.unlink()
         else:
             changed = before.reload or not before.enabled or before.revision != wanted
             if not module.check_mode:

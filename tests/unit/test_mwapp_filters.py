@@ -582,3 +582,21 @@ def test_clocks_that_are_apart_are_told() -> None:
     [said] = filters.mwapp_clocks_apart(["w2"], hostvars, 1000060.0)
     assert "find out which is wrong" in said
     assert filters.mwapp_clocks_apart(["w1"], hostvars, 1000060.0) == []
+
+
+def test_a_service_that_is_not_for_a_host_takes_its_keys_along() -> None:
+    """A worker's host that was a master's must not have what a master may do."""
+    tasks = yaml.safe_load((ROLE / "tasks/_service.yml").read_text())
+    given = [its for task in tasks if (its := task.get("zklab.zookeeper.mwapp_service", {})).get("state")]
+    files = ["{{ __mwapp_tls_home }}/{{ item.role }}.pem", "{{ __mwapp_status_home }}/{{ item.role }}.pem"]
+    assert [its.get("files") for its in given] == [files, files]
+    homes = {name: f"/etc/mwapp/{name}" for name in ("__mwapp_tls_home", "__mwapp_status_home")}
+    for role in ("master", "worker", "node"):
+        named = {jinja2.Template(file).render(homes, item={"role": role}) for file in files}
+        placed = {
+            entry["path"]
+            for home in homes.values()
+            for entry in filters.mwapp_tls_files(home, "")
+            if entry["path"].endswith(f"/{role}.pem")
+        }
+        assert named == placed

@@ -411,6 +411,38 @@ def test_a_service_that_is_gone(host: Host) -> None:
     assert (answer["changed"], answer["due"], host.told()) == (False, False, [])
 
 
+@pytest.mark.parametrize("there", [True, False])
+def test_its_files_go_when_it_has_stopped(there: bool, host: Host) -> None:
+    """Also if it went in a run that left them, or was broken off."""
+    if not there:
+        host.state(LoadState="not-found", UnitFileState="", ActiveState="inactive", SubState="dead")
+    key, others = (host.root / name for name in ("worker.pem", "cli.pem"))
+    key.touch()
+    others.touch()
+    given: dict[str, Any] = {"state": "absent", "files": [str(key), str(host.root / "none/worker.pem")]}
+    (host.root / "fails-disable").touch()
+    if there:
+        assert host.run(**given)["failed"]
+    (host.root / "fails-disable").unlink()
+    host.told()
+    answer = host.run(**given, check=True)
+    assert (answer["changed"], answer["due"], host.told(), key.exists()) == (True, True, [], True)
+    assert host.run(**given)["changed"]
+    assert host.told() == ([f"disable --now {UNIT}", "daemon-reload"] if there else [])
+    assert (key.exists(), others.exists()) == (False, True)
+    host.state(LoadState="not-found", UnitFileState="", ActiveState="inactive", SubState="dead")
+    answer = host.run(**given)
+    assert (answer["changed"], answer["due"]) == (False, False)
+
+
+def test_a_service_that_stays_keeps_its_files(host: Host) -> None:
+    key = host.root / "worker.pem"
+    key.touch()
+    host.state(MainPID=host.process("new"))
+    assert not host.run(files=[str(key)])["changed"]
+    assert key.exists()
+
+
 def test_a_unit_that_is_masked_or_broken_is_removed_too(host: Host) -> None:
     host.state(LoadState="bad-setting", UnitFileState="", ActiveState="inactive", SubState="dead")
     assert host.run(state="absent")["changed"]

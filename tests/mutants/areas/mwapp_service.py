@@ -44,7 +44,14 @@ MUTANTS = [
     service("at = host_port(self._host, self._port)", 'at = f"{self._host}:{self._port}"', "fd00::11:2224"),
     service("changed = before.exists", "changed = True", "what is gone is removed by every run"),
     service("changed = before.exists", "changed = before.running", "a unit that is stopped stays"),
-    service("if changed and not module.check_mode:", "if changed:", "check mode removes services"),
+    service(
+        "if before.exists and not module.check_mode:", "if before.exists:", "check mode removes services"
+    ),
+    service("changed = before.exists or bool(left)", "changed = before.exists", "a key that was left stays"),
+    service("for file in [] if module.check_mode else left:", "for file in left:", "check mode removes keys"),
+    service(
+        "                file.unlink()\n", "                pass\n", "a host that is no master has its key"
+    ),
     service(
         "            if not module.check_mode:\n                service.make_ready",
         "            if True:\n                service.make_ready",
