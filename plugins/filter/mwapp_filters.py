@@ -310,10 +310,10 @@ def mwapp_services(host: str, variables: Variables, shared: Row) -> list[Row]:
 
     Returns:
         For each role its host, role and unit; state (ready, or absent if it is not for this host); settings,
-        which are its table of the config file; stop_timeout, watchdog and writable directories of the unit;
-        timeout, in which it has to stop, start and be ready; whether it has tls, and its status endpoint
-        status_tls; address and port of that, seen from the host; revision, a digest of all that it must be
-        restarted for.
+        which are its table of the config file, but for the variables of tasks; stop_timeout, watchdog and
+        writable directories of the unit; timeout, in which it has to stop, start and be ready; whether it has
+        tls, and its status endpoint status_tls; address and port of that, seen from the host; revision, a
+        digest of all that it must be restarted for.
     """
     return [_service(host, role, variables, shared) for role in ROLES]
 
@@ -337,7 +337,7 @@ def _service(host: str, role: str, its: Variables, shared: Row) -> Row:
         "timeout": stop_timeout + do_int(its["mwapp_ready_timeout"]),
         "address": _here(its["mwapp_listen"]),
         "port": do_int(its[f"mwapp_{role}_port"]),
-        "revision": _digest([unit, shared]),
+        "revision": _digest([unit, shared, mwapp_environment(its) if role != "master" else []]),
     }
 
 
@@ -362,7 +362,6 @@ def _settings(role: str, its: Variables) -> Row:
         **({"task_user": its["mwapp_task_user"]} if its["mwapp_task_user"] else {}),
         **({} if is_true(its["mwapp_task_network"]) else {"task_network": False}),
         **_limits(its),
-        **({"env": given} if (given := _environment(its)) else {}),
     }
     return {
         "listen": host_port(str(its["mwapp_listen"]), port),
@@ -380,10 +379,17 @@ def _copy(role: str, name: str) -> str:
     return f"/run/credentials/mwapp-{role}.service/{name}.pem"
 
 
-def _environment(its: Variables) -> list[str]:
-    """The variables of handlers and commands. What is no mapping is preflight's to refuse."""
-    given = its["mwapp_environment"]
-    own = {"MWAPP_DATA_DIRECTORY": DATA} if is_true(its["mwapp_data_directory"]) else {}
+def mwapp_environment(variables: Variables) -> list[str]:
+    """Tell which variables handlers and commands get. They may be secret: do not loop over them.
+
+    Args:
+        variables: the role's, by name, as they are for this host.
+
+    Returns:
+        NAME=VALUE of each. What is no mapping is preflight's to refuse.
+    """
+    given = variables["mwapp_environment"]
+    own = {"MWAPP_DATA_DIRECTORY": DATA} if is_true(variables["mwapp_data_directory"]) else {}
     every = {**(given if isinstance(given, Mapping) else {}), **own}
     return sorted(f"{name}={value}" for name, value in every.items())
 
@@ -414,6 +420,7 @@ class FilterModule:
             "mwapp_clocks": mwapp_clocks,
             "mwapp_clocks_apart": mwapp_clocks_apart,
             "mwapp_connect": mwapp_connect,
+            "mwapp_environment": mwapp_environment,
             "mwapp_others": mwapp_others,
             "mwapp_servers_filter": mwapp_servers_filter,
             "mwapp_services": mwapp_services,

@@ -462,7 +462,7 @@ def _variable_problem(name: Any, value: Any) -> str:
             "Python packages use mwapp_handlers"
         )
     if not isinstance(value, str):
-        return f"{name} is {value}, which is not text: put it in quotes (or add | string to a template)"
+        return f"{name} is not text: put its value in quotes (or add | string to a template)"
     if CONTROL.search(value):
         return (
             f"{name} has a control character, such as a line break: put the text into a file, and name that"

@@ -252,6 +252,7 @@ def render(name: str, **variables: object) -> str:
     """A template with these variables."""
     environment = jinja2.Environment(trim_blocks=True, undefined=jinja2.StrictUndefined)  # noqa: S701 - no HTML
     environment.filters["to_json"] = filters.json.dumps
+    environment.filters["zklab.zookeeper.mwapp_environment"] = filters.mwapp_environment
     return environment.from_string((ROLE / "templates" / name).read_text()).render(
         ansible_managed="by Ansible",
         __mwapp_home="/opt/mwapp",
@@ -317,17 +318,33 @@ def test_handlers_write_where_they_may_and_a_master_nowhere(role: str) -> None:
 
 def test_handlers_get_the_variables_that_are_set_and_where_their_data_are() -> None:
     given: dict[str, Any] = {"mwapp_environment": {"B": "1 2=3", "A": ""}, "mwapp_data_directory": True}
-    made = services(**given)
-    assert made["worker"]["settings"]["env"] == ["A=", "B=1 2=3", "MWAPP_DATA_DIRECTORY=/var/lib/mwapp"]
-    assert made["node"]["settings"]["env"] == made["worker"]["settings"]["env"]
-    assert "env" not in made["master"]["settings"]
+    of = filters.mwapp_environment
+    assert of(VARIABLES | given) == ["A=", "B=1 2=3", "MWAPP_DATA_DIRECTORY=/var/lib/mwapp"]
     text: dict[str, Any] = {"mwapp_data_directory": "false"}
     assert services(**text) == services()
-    assert services(mwapp_environment={"B": "1"})["worker"]["settings"]["env"] == ["B=1"]
-    assert "env" not in services(mwapp_environment={})["worker"]["settings"]
+    assert of(VARIABLES | {"mwapp_environment": {"B": "1"}}) == ["B=1"]
+    assert of(VARIABLES | {"mwapp_environment": {}}) == []
     odd: dict[object, str] = {True: "1", "A": "2", 7: "3"}  # this, too
-    assert len(services(mwapp_environment=odd)["worker"]["settings"]["env"]) == 3
-    assert "env" not in services(mwapp_environment="text")["worker"]["settings"]  # preflight refuses it
+    assert len(of(VARIABLES | {"mwapp_environment": odd})) == 3
+    assert of(VARIABLES | {"mwapp_environment": "text"}) == []  # preflight refuses it
+
+
+def test_what_is_shown_of_a_service_in_loops_has_no_values_of_variables() -> None:
+    """With -v Ansible prints whatever it loops over."""
+    one, other = (services(mwapp_environment={"PIN": pin}) for pin in ("12345", "67890"))
+    assert "12345" not in str(one)
+    for role in ("worker", "node"):
+        assert one[role]["revision"] != other[role]["revision"]
+    assert one["master"] == other["master"]
+
+
+def test_no_difference_of_the_config_file_is_shown() -> None:
+    (written,) = (
+        task
+        for task in yaml.safe_load((ROLE / "tasks/_configure.yml").read_text())
+        if task.get("ansible.builtin.template", {}).get("src") == "mwapp.toml.j2"
+    )
+    assert written["diff"] is False
 
 
 # What mwapp 0.4.0 takes; and it takes no 0 for slots.
@@ -539,10 +556,15 @@ def test_keys_are_secret_and_for_root_alone() -> None:
 
 def test_the_config_file() -> None:
     odd = {"ODD": 'é "quoted" \\ % $HOME \U0001f600'}
+    given = VARIABLES | {"mwapp_environment": odd}
     both = [services(mwapp_environment=odd)[role] for role in ("master", "worker")]
     common = {"connect": "zk1:2181", "name": "mw1", "session_timeout": 6.0}
-    text = render("mwapp.toml.j2", __mwapp_settings=common, __mwapp_wanted=both)
-    assert tomllib.loads(text) == common | {service["role"]: service["settings"] for service in both}
+    text = render("mwapp.toml.j2", __mwapp_settings=common, __mwapp_wanted=both, __mwapp_variables=given)
+    tables = {service["role"]: service["settings"] for service in both}
+    tables["worker"] = tables["worker"] | {"env": [f"ODD={odd['ODD']}"]}
+    assert tomllib.loads(text) == common | tables
+    text = render("mwapp.toml.j2", __mwapp_settings=common, __mwapp_wanted=both, __mwapp_variables=VARIABLES)
+    assert "env" not in tomllib.loads(text)["worker"], "an older release does not know it"
 
 
 # ------------------------------------------------------------ the order of restarts

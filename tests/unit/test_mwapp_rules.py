@@ -172,8 +172,8 @@ def test_lists_that_servers_ignore_are_none() -> None:
         ({"mwapp_environment": {"HOME": "/a"}}, "programs start with HOME, and mwapp's, too: leave it out"),
         ({"mwapp_environment": {"LD_PRELOAD": "/a"}}, "programs start with LD_PRELOAD, and mwapp's, too"),
         ({"mwapp_environment": {"PYTHONPATH": "/a"}}, "for Python packages use mwapp_handlers."),
-        ({"mwapp_environment": {"A": 1}}, "mwapp_environment: A is 1, which is not text: put it in quotes"),
-        ({"mwapp_environment": {"A": None}}, "mwapp_environment: A is None, which is not text"),
+        ({"mwapp_environment": {"A": 12345}}, "mwapp_environment: A is not text: put its value in quotes"),
+        ({"mwapp_environment": {"A": None}}, "mwapp_environment: A is not text"),
         (
             {"mwapp_environment": {"A": "1\n2"}},
             "A has a control character, such as a line break: put the text",

@@ -81,9 +81,9 @@ MUTANTS = [
     filters(
         'do_int(its[f"mwapp_{role}_port"])', 'do_int(its["mwapp_master_port"])', "another service is asked"
     ),
-    filters("_digest([unit, shared])", "_digest([unit])", "an upgrade is not brought into use"),
-    filters("_digest([unit, shared])", "_digest([shared])", "a setting is not brought into use"),
-    filters("_digest([unit, shared])", "_digest([its, shared])", "a worker's setting restarts masters"),
+    filters("_digest([unit, shared, ", "_digest([unit, ", "an upgrade is not brought into use"),
+    filters("_digest([unit, shared, ", "_digest([shared, ", "a setting is not brought into use"),
+    filters("_digest([unit, shared, ", "_digest([its, shared, ", "a worker's setting restarts masters"),
     filters('do_int(its["mwapp_slots"])', 'its["mwapp_slots"]', "-e restarts what it does not change"),
     filters(
         "if slots else {}", "if True else {}", "the release before does not start with what the role writes"
@@ -102,11 +102,18 @@ MUTANTS = [
     roles('[DATA] if is_true(its["mwapp_data_directory"]) else []', "[]", "handlers have no directory"),
     roles('is_true(its["mwapp_data_directory"])', 'its["mwapp_data_directory"]', "the text false is true"),
     roles('*map(str, its["mwapp_writable_paths"])', "", "handlers cannot write to storage"),
-    filters('{"env": given} if (given := _environment(its)) else {}', "", "handlers lack their variables"),
     filters(
-        '{"env": given} if (given := _environment(its)) else {}',
-        '{"env": _environment(its)}',
-        "an old release does not start",
+        ', mwapp_environment(its) if role != "master" else []])', "])", "tasks go on with the old variables"
+    ),
+    filters(
+        ', mwapp_environment(its) if role != "master" else []])',
+        ", mwapp_environment(its)])",
+        "masters restart for variables that they do not have",
+    ),
+    filters(
+        "        **_limits(its),\n",
+        '        **_limits(its),\n        "env": mwapp_environment(its),\n',
+        "-v shows the values of all variables",
     ),
     filters(
         "given if isinstance(given, Mapping) else {}",

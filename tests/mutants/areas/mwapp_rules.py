@@ -13,6 +13,11 @@ daemons = partial(Mutant, "mwapp/cli/daemons.py")
 
 MUTANTS = [
     rules(
+        'return f"{name} is not text: put its value',
+        'return f"{name} is {value}, which is not text: put its value',
+        "a secret number is shown",
+    ),
+    rules(
         'if is_true(variables["mwapp_acl"]) and skips:',
         "if False:",
         "lists are switched on that the servers ignore",
