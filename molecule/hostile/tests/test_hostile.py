@@ -23,7 +23,6 @@ from kazoo.security import make_acl
 from chaos.cluster import MASTER_PORT, TLS_PORT, WORKER_PORT, Cluster
 from lab.spec import RUN
 from mwapp.release import close_session, with_tls
-from mwapp.status.health import ABSENT
 from mwapp.zookeeper.tls import Tls
 from mwapp.zookeeper.tls_handler import TlsHandler
 from testbed.hostile import Scene, hand, outcome, password, tree
@@ -412,7 +411,11 @@ def test_a_dead_worker_s_name_may_be_squatted_which_is_noticed_and_undone(
 
     def noticed() -> dict[str, Any] | None:
         every = {one["worker"]: one for one in mwapp(secured, "workers")}
-        return every[node] if node in every and every[node]["state"] in ABSENT else None
+        return (
+            every[node]
+            if node in every and every[node]["state"] in ("gone", "persistent", "unregistered")
+            else None
+        )
 
     told = wait_for("somebody notices", noticed)
     (done,) = mwapp(secured, "submit", "--wait", "echo hello")
