@@ -43,6 +43,7 @@ from testbed.waiting import wait_for
 TABLE = "many"
 REPLICAS = 2
 GRACE = 5.0  # seconds after which a lost replica is made anew
+COPIES = 1000  # at a time for each worker: they take no time here
 SESSION_SECONDS = 10.0
 LONGEST = 300.0  # seconds that any of this may take
 SETTINGS = ("--session-timeout", str(SESSION_SECONDS), "--log-level", "warning")
@@ -142,7 +143,7 @@ class _Scene:
     def create(self) -> float:
         """Seconds until all are served."""
         began = time.monotonic()
-        options: dict[str, Any] = {"handler": "bench:none", "shared": False, "grace": GRACE}
+        options: dict[str, Any] = {"handler": "bench:none", "shared": False, "grace": GRACE, "copies": COPIES}
         self._client.table(TABLE).create(shards=self._shards, replicas=REPLICAS, **options)
         self._wait_until_served()
         return max(at for _, at in self.fleet.serving.values()) - began

@@ -31,7 +31,7 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=/:-]{0,62}")
 SERVER = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+)(?::([0-9]{1,5}))?")
 # As mwapp has it: no znode's name has these characters.
-CHROOT = re.compile("(?:/(?!\\.{1,2}(?:/|$))[^/\0-\x1f\x7f-\x9f\ud800-\uf8ff\ufff0-\U0010ffff]+)*/*")
+CHROOT = re.compile(r"(?:/(?!\.{1,2}(?:/|$))[^/\x00-\x1f\x7f-\x9f\ud800-\uf8ff\ufff0-\U0010ffff]+)*/*")
 USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 # These may do or read what tasks may not.
 OTHERS = ("root", "mwapp", "mwapp-worker", "mwapp-node", "zookeeper")

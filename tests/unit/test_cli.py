@@ -860,6 +860,7 @@ def test_without_an_ensemble_no_names_are_offered(
 EXISTS, CHILDREN = 3, 8  # types of requests
 
 
+@pytest.mark.servers
 def test_a_tab_makes_nothing_not_even_the_chroot(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
