@@ -264,13 +264,21 @@ class Background:
                 future for future, asked in list(self._open.items()) if now - asked >= self._connect_timeout
             ]
             if late:
-                self._telling = threading.Thread(target=self._tell, args=(late,), daemon=True)
-                self._telling.start()
+                self._find_out(late)
+
+    def _find_out(self, late: list[Future[Any]]) -> None:
+        self._telling = threading.Thread(target=self._tell, args=(late,), name="mwapp-why", daemon=True)
+        try:
+            self._telling.start()
+        except RuntimeError:  # there can be no more threads
+            self._tell(late)
 
     def _tell(self, late: list[Future[Any]]) -> None:
         """Why nobody has answered. To find that out takes seconds, so it has a thread of its own: neither the
         loop nor close() waits for it."""
         why = silent(self._setting, self._servers, self._connect_timeout)
+        if self._process.usable:  # it has answered meanwhile
+            return
         for future in late:
             _fail(future, UnreachableError(why))
 

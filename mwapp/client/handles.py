@@ -50,8 +50,8 @@ _NUMBERS = range(10**20)
 class Handle(Generic[R]):
     """A submitted task.
 
-    ``existed``: whether it had been submitted under its name before ``submit`` was called, so that this made
-    none. None: unknown, because the reply was lost, or because the handle is of ``client.task``.
+    ``existed``: whether it had been submitted under its name before, perhaps by the same call, so that this
+    made none. None: unknown, because the reply was lost, or because the handle is of ``client.task``.
     """
 
     existed: bool | None = None

@@ -15,7 +15,9 @@ class LiveWorker:
     draining: bool
     adopted: bool
     labels: frozenset[str] = frozenset()
-    outlived: frozenset[str] = frozenset()  # incarnations that its process survived, as "worker/incarnation"
+    outlived: frozenset[str] = (
+        frozenset()
+    )  # incarnations that are no deaths, as "worker/incarnation": see outlived.py
     prefetch: int = 0  # how many tasks it takes beyond the slots
     readable: bool = True  # otherwise its incarnation is unknown
 

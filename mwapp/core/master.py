@@ -510,7 +510,7 @@ class Master:
         return now < until
 
     def _guilty(self, queue: str, last: Assignment) -> tuple[str, ...]:
-        """Who was lost over the task and may have died of it: all but those whose process lived on."""
+        """Who was lost over the task and may have died of it: not who lives on or was told to stop."""
 
         lost = (*last.lost, incarnation_of(queue, last.incarnation))
         return tuple(one for one in lost if not any(one in w.outlived for w in self._mirror.workers.values()))

@@ -283,6 +283,8 @@ def _enter(group: Path) -> None:
 def _make_for(user: User, group: Path) -> None:
     """A group in which that user will make others. Raises BadInputError or OSError."""
     with suppress(OSError):  # there is none of an earlier start, or something still runs in it
+        for run in filter(Path.is_dir, group.iterdir()):
+            run.rmdir()
         group.rmdir()
     make_directory(group, user)
     if group.stat().st_gid != user.gid:

@@ -149,6 +149,35 @@ def test_why_nobody_answers_is_found_out_once_for_all_who_wait(monkeypatch: pyte
     assert why.call_count == 1
 
 
+def test_who_is_answered_while_the_reason_is_looked_for_waits_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, over = threading.Event(), threading.Event()
+
+    def why(*_: object) -> str:
+        begun.set()
+        over.wait(2 * LONGEST_WAIT)
+        return "nobody answers"
+
+    monkeypatch.setattr("mwapp.client.background.silent", why)
+    with Client(NOBODY, connect_timeout=0.1) as client:
+        waiting = thread(client.submit, "true")
+        assert begun.wait(LONGEST_WAIT)
+        client._background._process.usable = True
+        over.set()
+        client._background._telling.join(LONGEST_WAIT)
+        assert not waiting.done()
+
+
+def test_where_no_thread_can_be_had_the_reason_is_told_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mwapp.client.background.silent", lambda *_: "nobody answers")
+    with Client(NOBODY, connect_timeout=0.3) as client:
+        wait_for("it begins", lambda: client._background._loop._open)
+        monkeypatch.setattr(
+            threading.Thread, "start", Mock(side_effect=RuntimeError("can't start new thread"))
+        )
+        with pytest.raises(UnreachableError, match="nobody answers"):
+            client.submit("true")
+
+
 def test_who_closes_does_not_wait_for_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     begun, over = threading.Event(), threading.Event()
 
@@ -258,7 +287,7 @@ def test_who_has_not_heard_in_time_is_told_that_it_is_unknown_what_is_stored(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(TimedOutError, match=rf"^timeout: not acknowledged within 0\.1 s: .*\. {UNKNOWN}$"):
-        client.submit("true", timeout=0.1)
+        client.submit("true", timeout=0.1)  # nobody acknowledges anything
 
     def submit(*_: object, accepted: Any, **__: object) -> Mock:
         accepted(1, "x1")
@@ -266,7 +295,7 @@ def test_who_has_not_heard_in_time_is_told_that_it_is_unknown_what_is_stored(
 
     monkeypatch.setattr("mwapp.client.background.Submit", submit)
     with pytest.raises(TimedOutError, match="2 of 3 tasks: timeout: not ack") as told:
-        client.submit_many(["true"] * 3, timeout=0.1)
+        client.submit_many(["true"] * 3, timeout=2)
     assert [task.name for task in told.value.submitted] == ["x1"]
 
 
@@ -284,7 +313,7 @@ def test_who_is_interrupted_is_told_what_is_stored(monkeypatch: pytest.MonkeyPat
     async def main() -> None:
         async with AsyncClient(NOBODY, connect_timeout=LONGEST_WAIT) as client:
             with pytest.raises(TimeoutError) as told:
-                async with asyncio.timeout(0.2):
+                async with asyncio.timeout(2):
                     await client.submit_many(["true"] * 3)
             assert [task.name for task in told.value.__context__.submitted] == ["x1"]  # type: ignore[union-attr]
 

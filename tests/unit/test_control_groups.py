@@ -255,7 +255,7 @@ def test_no_other_user_can_take_the_groups_of_runs(delegated: Path) -> None:
 @pytest.mark.processes
 @pytest.mark.skipif(not becomes_nobody(), reason="root, and a checkout that others can read")
 def test_groups_of_an_earlier_start_are_lent_to_the_user_of_now(delegated: Path) -> None:
-    (delegated / "runs").mkdir()
+    (delegated / "runs/1").mkdir(parents=True)  # of a process that was killed
     (delegated / "runs").chmod(0o777)
     nobody = find_user("nobody", "--task-user")
     ControlGroups.below(delegated, user=nobody).lend()

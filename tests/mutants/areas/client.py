@@ -122,9 +122,19 @@ MUTANTS = [
         "without an ensemble a program waits for ever",
     ),
     background(
-        "                self._telling.start()",
-        "                self._telling.run()",
+        "            self._telling.start()",
+        "            self._telling.run()",
         "who closes a client waits until every dead server has been tried",
+    ),
+    background(
+        "        if self._process.usable:  # it has answered meanwhile\n            return\n",
+        "",
+        "who waits long is failed by an outage that is over",
+    ),
+    background(
+        "        except RuntimeError:  # there can be no more threads\n            self._tell(late)",
+        "        except OSError:  # there can be no more threads\n            self._tell(late)",
+        "at its limit of threads a program loses its client in an outage",
     ),
     background(
         "            late = [\n"
