@@ -21,7 +21,6 @@ from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_settings
     QUORUM_PORT,
     is_true,
 )
-from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_zoo_cfg import skips_lists
 
 Variables = Mapping[str, Any]
 Hostvars = Mapping[str, Variables]
@@ -275,17 +274,21 @@ def acl_problems(variables: Variables, hostvars: Hostvars, groups: Groups) -> li
     """Of access control lists, which one host sets for all."""
     if apart := _alike("mwapp_acl", hostvars, groups):
         return apart
-    if is_true(variables["mwapp_acl"]) and not is_true(variables["mwapp_tls"]):
+    if not is_true(variables["mwapp_acl"]):
+        return []
+    if not is_true(variables["mwapp_tls"]):
         return [
             "mwapp_acl is true, but the application connects without TLS: access control lists are by "
             "certificate. Set zookeeper_tls: true for the servers (and leave mwapp_tls to its default), or "
             "mwapp_acl: false."
         ]
-    skips = [host for host in groups.get("zookeeper", []) if skips_lists(hostvars[host])]
-    if is_true(variables["mwapp_acl"]) and skips:
+    # Their flags may need what only their own role knows: it looks at these.
+    config = {host: hostvars[host].get("zookeeper_config") for host in groups.get("zookeeper", [])}
+    skips = [host for host, its in config.items() if isinstance(its, Mapping) and is_true(its.get("skipACL"))]
+    if skips:
         return [
             f"mwapp_acl is true, but skipACL is set for {', '.join(skips)}: these servers ignore access "
-            "control lists. Take it out of zookeeper_config and zookeeper_jvm_flags, or set mwapp_acl: false."
+            "control lists. Take it out of zookeeper_config, or set mwapp_acl: false."
         ]
     return []
 

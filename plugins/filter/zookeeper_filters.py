@@ -16,7 +16,6 @@ from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_one_ense
     last_transaction,
 )
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_settings import is_true, lines
-from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_zoo_cfg import skips_lists
 
 
 def zookeeper_members(
@@ -76,13 +75,13 @@ def zookeeper_refusals(
 
 def _lists_skipped(names: list[str], hostvars: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """That servers would ignore access control lists which the application counts on."""
-    skips = [name for name in names if skips_lists(hostvars[name])]
+    skips = [name for name in names if hostvars[name].get("__zookeeper_found", {}).get("skips_lists")]
     if not skips or not any(is_true(hostvars[host].get("mwapp_acl")) for host in hostvars):
         return []
     return [
         f"skipACL is set for {', '.join(skips)} (zookeeper_config or zookeeper_jvm_flags), and mwapp_acl is "
-        "true: these servers would let everybody read and write everything. Take it out: "
-        "remove it, or set mwapp_acl: false."
+        "true: these servers would let everybody read and write everything. Remove it, or set mwapp_acl: "
+        "false."
     ]
 
 
@@ -176,9 +175,11 @@ def _fate(name: str, modes: Mapping[str, str | None], seen: Mapping[str, Mapping
     unknown = [one for one in modes if "data" not in seen.get(one, {})]
     if unknown:
         return f"keep its data, for how far the data of {joined(unknown)} go is not known."
-    if "leader" not in modes.values():
-        return "keep its data, for the others have no quorum without it."
+    if len(modes) == 1:
+        return "keep its data: nobody else has them."
     serving = [one for one, mode in modes.items() if mode in ("leader", "follower")]
+    if "leader" not in modes.values() or 2 * len(serving) <= len(modes):
+        return "keep its data, for the others are not known to have a quorum without it."
     newest = max(serving, key=lambda one: last_transaction(seen[one]))
     end, its_end = last_transaction(seen[newest]), last_transaction(seen[name])
     if end < its_end:

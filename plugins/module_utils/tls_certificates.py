@@ -309,7 +309,6 @@ class Store:
                     "the CA's there."
                 )
         self._check_time_of_start(path, certificates)
-        _refuse(path, tls_chain.weak(certificates))
         self._check_ways(path, key_path, certificates)
         its_end = tls_x509.ends(tls_authorities.renewed(certificates[0], certificates))
         if its_end - self._now < self._renew:
@@ -344,7 +343,7 @@ class Store:
         Java trusts a CA that is no root; OpenSSL, and with it Python, does not.
         """
         needed = tls_authorities.way(certificates[0], certificates)
-        _refuse(path, tls_chain.problem(needed, leaf=False))
+        _refuse(path, tls_chain.weak(needed) or tls_chain.problem(needed, leaf=False))
         for certificate in certificates:
             name, ends = tls_x509.name(certificate), tls_x509.ends(certificate)
             if ends <= self._now and certificate in needed:

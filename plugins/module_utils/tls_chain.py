@@ -31,7 +31,9 @@ def problem(path: Sequence[Any], purposes: Sequence[tuple[str, Any]] = (), *, le
             "one that has it"
         )
     cas = path[1:] if leaf else path
-    return next(filter(None, (_ca_problem(ca, cas[:at], purposes) for at, ca in enumerate(cas))), "")
+    # Of a client's CA nobody asks it: servers are Java, which looks at the leaf alone.
+    asked = [(word, oid) for word, oid in purposes if word == "server"]
+    return next(filter(None, (_ca_problem(ca, cas[:at], asked) for at, ca in enumerate(cas))), "")
 
 
 def _ca_problem(ca: Any, below: Sequence[Any], purposes: Sequence[tuple[str, Any]]) -> str:

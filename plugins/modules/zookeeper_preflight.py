@@ -126,6 +126,10 @@ returned:
   description: Addresses in C(zookeeper_dead) of which no server knows, and where one runs all the same.
   type: list
   returned: always
+skips_lists:
+  description: Whether the settings have the server look at no access control list.
+  type: bool
+  returned: always
 elsewhere:
   description: >-
     By id, where members still run at an address that the zoo.cfg here names, and that no member has in the
@@ -223,6 +227,7 @@ from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_zoo_cfg 
     directories,
     in_force,
     server_address,
+    skips_lists,
     tls_port,
 )
 
@@ -664,6 +669,7 @@ def main() -> None:
         unit=found["unit"],
         stale=stale() if found["unit"]["active"] else [],
         returned=returned,
+        skips_lists=skips_lists(settings),
         elsewhere=elsewhere(members, found["config"]),
         links=links(found["unit"]["pid"], _quorum_ports(found["config"])) if found["unit"]["running"] else [],
         deployed_ports=found["deployed_ports"],

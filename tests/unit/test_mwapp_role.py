@@ -96,12 +96,14 @@ mwapp_masters: {hosts: {mw1: }}
 
 
 @pytest.mark.parametrize(
-    ("user", "looks", "stops"), [("me", False, True), ("me", True, False), ("root", False, False)]
+    ("user", "looks", "stops"),
+    [("1000 me", False, True), ("1000 me", True, False), ("0 root", False, False), ("0 toor", False, False)],
 )
 def test_who_is_not_root_is_told_what_is_missing(user: str, looks: bool, stops: bool, tmp_path: Path) -> None:
     """Whoever only looks, for another play, need not be root."""
     (tmp_path / "bin").mkdir()
-    (tmp_path / "bin/id").write_text(f"#!/bin/sh\necho {user}\n")
+    number, name = user.split()
+    (tmp_path / "bin/id").write_text(f"#!/bin/sh\ncase $1 in -u) echo {number} ;; *) echo {name} ;; esac\n")
     (tmp_path / "bin/id").chmod(0o755)
     first = tasks_of("_preflight.yml", "Read the clock, and who reads it", "Ensure the role works as root")
     tells = {"ansible.builtin.debug": {"msg": "{{ ['localhost'] | zklab.zookeeper.mwapp_clocks(hostvars) }}"}}

@@ -189,7 +189,7 @@ MUTANTS = [
         'name = str(hostvars[host].get("mwapp_name") or host)', "name = host", "who has a name is locked out"
     ),
     rules(
-        'if is_true(variables["mwapp_acl"]) and not is_true(variables["mwapp_tls"]):',
+        'if not is_true(variables["mwapp_tls"]):',
         "if False:",
         "lists without certificates",
     ),

@@ -18,8 +18,8 @@ MUTANTS = [
         "a secret number is shown",
     ),
     rules(
-        'if is_true(variables["mwapp_acl"]) and skips:',
-        "if False:",
+        "    if skips:\n",
+        "    if False:\n",
         "lists are switched on that the servers ignore",
     ),
     rules("        elif upper:\n", "        elif False:\n", "a task can keep the service from starting"),

@@ -85,7 +85,12 @@ MUTANTS = [
         "    if unknown:\n        return", "    if False:\n        return", "who was not seen has no data"
     ),
     filters(
-        'if "leader" not in modes.values():', "if False:", "the data of one that a quorum needs are given up"
+        'if "leader" not in modes.values() or ',
+        "if ",
+        "the data of one that the others need to elect are given up",
+    ),
+    filters(
+        " or 2 * len(serving) <= len(modes):", ":", "the data of the one follower of a leader are given up"
     ),
     filters("if end < its_end:", "if end > its_end:", "the newest data are put away"),
     filters(
