@@ -68,7 +68,7 @@ def main() -> int:
     )
     many = parser.add_argument_group("shards")
     many.add_argument(
-        "--shards", type=int, default=10_000, metavar="N", help="shards of the table (default 10000)"
+        "--shards", type=int, default=2000, metavar="N", help="shards of the table (default 2000)"
     )
     many.add_argument("--workers", type=int, default=10, metavar="N", help="workers (default 10)")
     broken = parser.add_argument_group("takeovers, gaps, owners, kills, upgrades")
