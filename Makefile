@@ -91,7 +91,7 @@ docs: setup-python ## the roles' tables of variables, from their specifications
 # What one of their processes has compiled the others need not.
 unit processes: export PYTHONDONTWRITEBYTECODE :=
 unit: setup-python ## logic, without root, processes and servers
-	pytest -n $$(nproc) --dist worksteal -m "not processes and not servers" tests/unit
+	pytest -n $$(expr $$(nproc) + 1) --dist worksteal -m "not processes and not servers" tests/unit
 
 # They wait: more processes than there are cores.
 processes: setup-python ## the unit tests that start processes or servers: handlers, commands, modules, endpoints
