@@ -45,6 +45,7 @@ REPLICAS = 2
 GRACE = 5.0  # seconds after which a lost replica is made anew
 COPIES = 1000  # at a time for each worker: they take no time here
 SESSION_SECONDS = 10.0
+PICTURE = 0.5  # what a master tells of itself is not older, seconds
 LONGEST = 300.0  # seconds that any of this may take
 SETTINGS = ("--session-timeout", str(SESSION_SECONDS), "--log-level", "warning")
 # Who serves each shard, and since when.
@@ -128,7 +129,7 @@ class _Scene:
     def __init__(self, connect: str, home: Path, stack: ExitStack, shards: int, workers: int) -> None:
         self._shards = shards
         self._site = stack.enter_context(Site(connect, home))
-        self.master, self._next = self._site.start("master", "m1", *SETTINGS), None
+        self.master = self._site.start("master", "m1", *SETTINGS)
         self.master.wait_for_state("active")
         self.fleet = stack.enter_context(_Fleet(connect, [f"w{n}" for n in range(workers)]))
         self._client = stack.enter_context(Client(connect))
@@ -164,13 +165,13 @@ class _Scene:
         self.master.kill()
         self.master.release()
         self.master = new
-        wait_for("the next master knows the table", lambda: self.told(), LONGEST, every=0.01)
+        wait_for("the next master knows the table", self.told, LONGEST, every=0.01)
         return time.monotonic() - began
 
-    def whole(self) -> bool:
-        """Whether each shard has all its replicas; waits for it."""
+    def wait_until_whole(self) -> None:
+        """Until each shard has all its replicas."""
         states: Callable[[], list[ShardState]] = self._client.table(TABLE).show
-        return wait_for("all have their replicas", lambda: in_sync(states(), REPLICAS), LONGEST, every=0.5)
+        wait_for("all have their replicas", lambda: in_sync(states(), REPLICAS), LONGEST, every=0.5)
 
     def told(self) -> dict[str, Any]:
         """What the master says of the table; empty if it knows none."""
@@ -179,7 +180,9 @@ class _Scene:
 
     def transactions(self) -> int:
         """Of shards, by this master until now."""
-        return int(self.told()["counters"]["transactions"])
+        time.sleep(PICTURE)
+        told: dict[str, Any] = wait_for("the master tells of the table", self.told, LONGEST)
+        return int(told["counters"]["transactions"])
 
     def pages(self) -> list[bytes]:
         """As they are stored."""
@@ -200,13 +203,13 @@ def measure(shards: int, workers: int) -> Report:
     ):
         scene = _Scene(f"{ensemble.connect_string}/shards", Path(home), stack, shards, workers)
         created, begun = scene.create(), scene.transactions()
-        scene.whole()
+        scene.wait_until_whole()
         pages = scene.pages()
         bare = _bare_writes(scene.bare, pages)
         before = scene.transactions()
         gaps = scene.lose("w0")
         promoted = scene.transactions() - before
-        scene.whole()
+        scene.wait_until_whole()
         moved = scene.transactions() - before - promoted
         memory = _resident(scene.master)
         taken_over = scene.take_over()

@@ -149,7 +149,8 @@ def test_why_nobody_answers_is_found_out_once_for_all_who_wait(monkeypatch: pyte
     assert why.call_count == 1
 
 
-def test_who_is_answered_while_the_reason_is_looked_for_waits_on(monkeypatch: pytest.MonkeyPatch) -> None:
+def slow_to_say_why(monkeypatch: pytest.MonkeyPatch) -> tuple[threading.Event, threading.Event]:
+    """Somebody looks for the reason of a silence: begun, and until the test says that it is over."""
     begun, over = threading.Event(), threading.Event()
 
     def why(*_: object) -> str:
@@ -158,6 +159,11 @@ def test_who_is_answered_while_the_reason_is_looked_for_waits_on(monkeypatch: py
         return "nobody answers"
 
     monkeypatch.setattr("mwapp.client.background.silent", why)
+    return begun, over
+
+
+def test_who_is_answered_while_the_reason_is_looked_for_waits_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, over = slow_to_say_why(monkeypatch)
     with Client(NOBODY, connect_timeout=0.1) as client:
         waiting = thread(client.submit, "true")
         assert begun.wait(LONGEST_WAIT)
@@ -179,14 +185,7 @@ def test_where_no_thread_can_be_had_the_reason_is_told_all_the_same(monkeypatch:
 
 
 def test_who_closes_does_not_wait_for_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
-    begun, over = threading.Event(), threading.Event()
-
-    def why(*_: object) -> str:
-        begun.set()
-        over.wait(2 * LONGEST_WAIT)
-        return ""
-
-    monkeypatch.setattr("mwapp.client.background.silent", why)
+    begun, over = slow_to_say_why(monkeypatch)
     client = Client(NOBODY, connect_timeout=0.1)
     waiting = thread(client.submit, "true")
     try:
